@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tollgate/tollgate/filters/internal/caller"
+	"github.com/tollgate/tollgate/filters/internal/chat"
+	"github.com/tollgate/tollgate/filters/internal/host"
+	"github.com/tollgate/tollgate/filters/internal/limit"
+	"github.com/tollgate/tollgate/filters/policy"
+)
+
+// account is what a request holds in its limits, from the reservation to the one
+// settlement.
+type account struct {
+	open     bool             // reserved and not settled
+	held     []limit.Held     // per limit of the engine
+	rates    []int64          // per limit, tokens per minute
+	standing []limit.Standing // per limit, as of the last change
+	charged  int64            // tokens: the reservation, then the settlement
+	clamped  []string         // headers that asked for more or less than they may
+}
+
+// reserve takes the prompt's estimate from every limit or from none. refused is
+// the limit that has no room.
+func (s *stream) reserve(m *model) (refused *tokenLimit, verdict limit.Verdict) {
+	limits := s.engine.limits
+	if len(limits) == 0 {
+		return nil, limit.Verdict{Outcome: limit.Passed}
+	}
+	a, facts, estimate := &s.account, s.facts(m), s.prompt.Tokens()
+	charges := make([]limit.Charge, len(limits))
+	for i := range limits {
+		l := &limits[i]
+		rate, clamped := l.rate(s.headers.Get)
+		if clamped {
+			a.clamped = append(a.clamped, l.TokensPerMinute.Header+"="+strconv.FormatInt(rate, 10))
+		}
+		charges[i] = limit.Charge{Key: s.limits.Key(l.key(s.scratch[:0], facts)), Limit: rate}
+		if l.Estimate != policy.Off {
+			charges[i].Tokens = estimate
+			a.charged = estimate
+		}
+		a.rates = append(a.rates, rate)
+	}
+	a.held, verdict = s.limits.Reserve(host.Monotonic(), charges, make([]limit.Held, 0, len(limits)))
+	s.count()
+	if verdict.Outcome != limit.Passed {
+		a.charged = 0
+		return &limits[verdict.Charge], verdict
+	}
+	a.open = true
+	for _, h := range a.held {
+		a.standing = append(a.standing, h.Standing)
+	}
+	return nil, verdict
+}
+
+// key appends the limit's counter key for a request.
+func (l *tokenLimit) key(dst []byte, facts *caller.Facts) []byte {
+	dst = limit.Append(dst, l.Name)
+	for _, selector := range l.selectors {
+		dst = limit.Append(dst, selector.Value(facts))
+	}
+	return dst
+}
+
+// refuseLimit says which limit, and how long until the same request would pass.
+func (s *stream) refuseLimit(l *tokenLimit, v limit.Verdict) host.Action {
+	rate := s.account.rates[v.Charge]
+	headers := [][2]string{
+		{l.Headers.Consumed, "0"},
+		{l.Headers.Remaining, strconv.FormatInt(v.Standing.Remaining, 10)},
+		{"x-ratelimit-limit-tokens", strconv.FormatInt(rate, 10)},
+		{"x-ratelimit-remaining-tokens", strconv.FormatInt(v.Standing.Remaining, 10)},
+		{"x-ratelimit-reset-tokens", reset(v.Standing.Reset)},
+	}
+	if clamped := s.account.clamped; len(clamped) > 0 {
+		headers = append(headers, [2]string{clampedHeader, strings.Join(clamped, ", ")})
+	}
+	if v.Outcome == limit.Never {
+		// A client that waits and tries again would do so for ever.
+		headers = append(headers, [2]string{"x-should-retry", "false"})
+		return s.refuse(chat.NeverFits(l.Name, s.prompt.Tokens(), rate), headers...)
+	}
+	headers = append(headers, retryAfter(v.Wait)...)
+	return s.refuse(chat.RateLimited(l.Name, v.Wait), headers...)
+}
+
+// retryAfter is a wait as clients read it: OpenAI's SDKs the milliseconds, all
+// others the seconds, both rounded up. None where it is 0.
+func retryAfter(wait time.Duration) [][2]string {
+	if wait <= 0 {
+		return nil
+	}
+	ms := (wait + time.Millisecond - 1) / time.Millisecond
+	return [][2]string{
+		{"retry-after", strconv.FormatInt(chat.Seconds(wait), 10)},
+		{"retry-after-ms", strconv.FormatInt(int64(ms), 10)},
+	}
+}
+
+// settle replaces the reservation by the tokens used, once.
+func (s *stream) settle(used int64) {
+	a := &s.account
+	if !a.open {
+		return
+	}
+	a.open, a.charged = false, used
+	now := host.Monotonic()
+	for i := range a.held {
+		a.standing[i] = s.limits.Settle(now, &a.held[i], used)
+	}
+	s.count()
+}
+
+// clampedHeader marks a rate that was not what its header asked for.
+const clampedHeader = "x-tollgate-clamped"
+
+// writeHeaders tells the client what it was charged and what is left. Of several
+// limits with the same header the tightest is told.
+func (s *stream) writeHeaders() {
+	a := &s.account
+	if len(a.standing) == 0 {
+		return
+	}
+	tightest := 0
+	for i := range a.standing {
+		if a.standing[i].Remaining < a.standing[tightest].Remaining {
+			tightest = i
+		}
+	}
+	charged := strconv.FormatInt(a.charged, 10)
+	told := make(map[string]int64, len(a.standing))
+	for i := range s.engine.limits {
+		names, left := &s.engine.limits[i].Headers, a.standing[i].Remaining
+		if least, ok := told[names.Remaining]; ok && least <= left {
+			continue
+		}
+		told[names.Remaining] = left
+		host.SetResponseHeader(names.Consumed, charged)
+		host.SetResponseHeader(names.Remaining, strconv.FormatInt(left, 10))
+	}
+	// What OpenAI's own clients read, in its own notation.
+	host.SetResponseHeader("x-ratelimit-limit-tokens", strconv.FormatInt(a.rates[tightest], 10))
+	host.SetResponseHeader("x-ratelimit-remaining-tokens", strconv.FormatInt(a.standing[tightest].Remaining, 10))
+	host.SetResponseHeader("x-ratelimit-reset-tokens", reset(a.standing[tightest].Reset))
+	if len(a.clamped) > 0 {
+		host.SetResponseHeader(clampedHeader, strings.Join(a.clamped, ", "))
+	}
+}
+
+// reset is a duration as OpenAI writes it: 6m0s, 1.5s, 12ms.
+func reset(d time.Duration) string {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond).String()
+}
+
+// What the limits count on the side, as metrics.
+var (
+	overflowed = host.Counter{Name: "tollgate_limit_overflow_total"}
+	contended  = host.Counter{Name: "tollgate_limit_contended_total"}
+	lost       = host.Counter{Name: "tollgate_limit_lost_settlements_total"}
+)
+
+func (s *stream) count() {
+	c := s.limits.Take()
+	overflowed.Add(c.Overflow)
+	contended.Add(c.Contended)
+	lost.Add(c.Lost)
+}

@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tollgate/tollgate/filters/internal/chat"
+	"github.com/tollgate/tollgate/filters/internal/host"
+	"github.com/tollgate/tollgate/filters/internal/pool"
+	"github.com/tollgate/tollgate/filters/internal/tokens"
+)
+
+// maxHeld is the largest JSON answer, in bytes, that is held back so that its
+// headers carry the settled figures. A larger one goes out with the estimate.
+const maxHeld = 256 << 10
+
+// answer is what is known of a backend's answer.
+type answer struct {
+	kind   kind
+	stream *chat.Stream // of kind streamed
+	large  *chat.Answer // of kind passing
+	text   tokens.Fast  // what was delivered, for when no usage is reported
+	size   int          // bytes held so far
+}
+
+type kind uint8
+
+const (
+	none     kind = iota // nothing has come
+	failed               // an error, which costs nothing
+	held                 // JSON, until it is complete
+	passing              // JSON that has grown too large to hold
+	streamed             // an event stream
+	opaque               // a body that cannot be read for usage
+)
+
+// ResponseHeaders sorts the answer. The headers of one that is held are written
+// at its end.
+func (s *stream) ResponseHeaders(end bool) host.Action {
+	if !s.released { // another filter's answer
+		return host.Continue
+	}
+	headers := host.ResponseHeaders()
+	status, _ := strconv.Atoi(headers.Get(":status"))
+	if pool.Retriable(status) {
+		return s.exhausted()
+	}
+	if status != 200 {
+		s.answer.kind = failed
+		s.settle(0)
+		s.writeHeaders()
+		return host.Continue
+	}
+	media := headers.Get("content-type")
+	switch encoding := headers.Get("content-encoding"); {
+	case encoding != "" && encoding != "identity":
+		s.answer.kind = opaque
+	case strings.HasPrefix(media, "text/event-stream"):
+		s.answer.kind = streamed
+		s.answer.stream = chat.NewStream(s.hideUsage, s.answer.text.Text)
+		if s.hideUsage {
+			host.RemoveResponseHeader("content-length")
+		}
+	default:
+		if length, err := strconv.Atoi(headers.Get("content-length")); err == nil && length > maxHeld {
+			s.pass()
+			break
+		}
+		s.answer.kind = held
+		if end {
+			return s.letGo(0, true)
+		}
+		return host.Pause
+	}
+	if end {
+		s.finish()
+	}
+	s.writeHeaders()
+	return host.Continue
+}
+
+// exhausted answers for a pool of which no backend could: 503 with the smallest
+// wait that one of them asked for.
+func (s *stream) exhausted() host.Action {
+	s.answer.kind = failed
+	s.settle(0)
+	wait := int64(0)
+	for o := range pool.Trail(host.Property(pool.TriesState)).Outcomes {
+		if o.Wait > 0 && (wait == 0 || o.Wait < wait) {
+			wait = o.Wait
+		}
+	}
+	after := time.Duration(wait) * time.Millisecond
+	return s.refuse(chat.NoBackend(after), retryAfter(after)...)
+}
+
+func (s *stream) ResponseBody(size int, end bool) host.Action {
+	switch s.answer.kind {
+	case held:
+		if s.answer.size = size; size <= maxHeld && !end {
+			return host.Pause
+		}
+		return s.letGo(size, end)
+	case passing:
+		s.answer.large.Write(host.ResponseBody(0, size))
+	case streamed:
+		chunk := host.ResponseBody(0, size)
+		if out := s.answer.stream.Write(chunk, end); !same(out, chunk) {
+			host.ReplaceResponseBody(out)
+		}
+	}
+	if end {
+		s.finish()
+	}
+	return host.Continue
+}
+
+// letGo releases an answer that was held: complete, with the settled figures, or
+// grown too large, with the estimate.
+func (s *stream) letGo(size int, end bool) host.Action {
+	body := host.ResponseBody(0, size)
+	if end {
+		s.settleBy(chat.ReadUsage(body))
+	} else {
+		s.pass()
+		s.answer.large.Write(body)
+	}
+	s.writeHeaders()
+	return host.Continue
+}
+
+// pass reads a large answer as it passes.
+func (s *stream) pass() {
+	s.answer.kind = passing
+	s.answer.large = chat.NewAnswer(s.answer.text.Text)
+}
+
+func (s *stream) ResponseTrailers() host.Action {
+	switch s.answer.kind {
+	case none:
+	case held:
+		return s.letGo(s.answer.size, true)
+	default:
+		s.finish()
+	}
+	return host.Continue
+}
+
+// finish settles an answer that was passed on to its end.
+func (s *stream) finish() {
+	switch s.answer.kind {
+	case passing:
+		s.settleBy(s.answer.large.Usage())
+	case streamed:
+		s.settleBy(s.answer.stream.Usage())
+	case opaque:
+		s.settleBy(chat.Usage{}, false)
+	}
+}
+
+// settleBy settles by what the backend reports, or else by what was counted.
+func (s *stream) settleBy(usage chat.Usage, reported bool) {
+	if reported {
+		s.settle(usage.Total)
+		return
+	}
+	s.settle(s.prompt.Tokens() + s.answer.text.Tokens())
+}
+
+// Done settles whatever end has not: a client that left, a backend that broke
+// off. What it was sent is charged as counted.
+func (s *stream) Done() {
+	if s.account.open {
+		s.finish()
+		s.settleBy(chat.Usage{}, false)
+	}
+}
+
+// same reports whether two slices are the same bytes in the same place.
+func same(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}

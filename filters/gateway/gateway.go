@@ -1,0 +1,46 @@
+// Package gateway is the filter of a client's request, in the listener's chain:
+// who calls, may they, does it fit in their limits, which backends in which
+// order; then it reads the answer and settles what was reserved.
+//
+// A request is answered by a reply of ours, or released with everything its
+// tries need as filter state; the router and the attempt filter do the rest.
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate/tollgate/filters/internal/host"
+	"github.com/tollgate/tollgate/filters/internal/limit"
+	"github.com/tollgate/tollgate/filters/policy"
+)
+
+// New reads {"role":"gateway","policy":{…}}.
+func New(configuration json.RawMessage) (host.Plugin, error) {
+	doc, err := policy.Load([]byte(gjson.GetBytes(configuration, "policy").Raw))
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	e, err := newEngine(doc, rand.Uint64())
+	if err != nil {
+		return nil, err
+	}
+	store := host.Shared{}
+	limits, err := limit.New(store, limit.Seed(store, rand.Uint64()), limit.Groups)
+	if err != nil {
+		return nil, err
+	}
+	return &plugin{engine: e, limits: limits}, nil
+}
+
+type plugin struct {
+	engine  *engine
+	limits  *limit.Table
+	scratch [256]byte // for counter keys
+}
+
+// Stream pins the configuration: a request ends under the one it began with.
+func (p *plugin) Stream() host.Stream { return &stream{plugin: p} }
