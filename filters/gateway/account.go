@@ -126,22 +126,16 @@ func (s *stream) writeHeaders() {
 	if len(a.standing) == 0 {
 		return
 	}
-	tightest := 0
+	charged, tightest := strconv.FormatInt(a.charged, 10), 0
 	for i := range a.standing {
-		if a.standing[i].Remaining < a.standing[tightest].Remaining {
+		left := a.standing[i].Remaining
+		if left < a.standing[tightest].Remaining {
 			tightest = i
 		}
-	}
-	charged := strconv.FormatInt(a.charged, 10)
-	told := make(map[string]int64, len(a.standing))
-	for i := range s.engine.limits {
-		names, left := &s.engine.limits[i].Headers, a.standing[i].Remaining
-		if least, ok := told[names.Remaining]; ok && least <= left {
-			continue
+		if names := &s.engine.limits[i].Headers; s.tells(i) {
+			host.SetResponseHeader(names.Consumed, charged)
+			host.SetResponseHeader(names.Remaining, strconv.FormatInt(left, 10))
 		}
-		told[names.Remaining] = left
-		host.SetResponseHeader(names.Consumed, charged)
-		host.SetResponseHeader(names.Remaining, strconv.FormatInt(left, 10))
 	}
 	// What OpenAI's own clients read, in its own notation.
 	host.SetResponseHeader("x-ratelimit-limit-tokens", strconv.FormatInt(a.rates[tightest], 10))
@@ -150,6 +144,18 @@ func (s *stream) writeHeaders() {
 	if len(a.clamped) > 0 {
 		host.SetResponseHeader(clampedHeader, strings.Join(a.clamped, ", "))
 	}
+}
+
+// tells reports whether limit i is the tightest of those that share its header.
+func (s *stream) tells(i int) bool {
+	limits, standing := s.engine.limits, s.account.standing
+	for j := range limits {
+		if limits[j].Headers.Remaining == limits[i].Headers.Remaining &&
+			(standing[j].Remaining < standing[i].Remaining || j < i && standing[j].Remaining == standing[i].Remaining) {
+			return false
+		}
+	}
+	return true
 }
 
 // reset is a duration as OpenAI writes it: 6m0s, 1.5s, 12ms.

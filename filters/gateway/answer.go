@@ -46,7 +46,7 @@ func (s *stream) ResponseHeaders(end bool) host.Action {
 	if pool.Retriable(status) {
 		return s.exhausted()
 	}
-	if status != 200 {
+	if status/100 != 2 {
 		s.answer.kind = failed
 		s.settle(0)
 		s.writeHeaders()
@@ -120,11 +120,14 @@ func (s *stream) ResponseBody(size int, end bool) host.Action {
 // grown too large, with the estimate.
 func (s *stream) letGo(size int, end bool) host.Action {
 	body := host.ResponseBody(0, size)
-	if end {
-		s.settleBy(chat.ReadUsage(body))
-	} else {
+	if !end {
 		s.pass()
 		s.answer.large.Write(body)
+	} else if usage, ok := chat.ReadUsage(body); ok {
+		s.settle(usage.Total)
+	} else {
+		chat.NewAnswer(s.answer.text.Text).Write(body)
+		s.settleBy(usage, false)
 	}
 	s.writeHeaders()
 	return host.Continue

@@ -29,6 +29,7 @@ type engine struct {
 
 type model struct {
 	name    string
+	quoted  string // as JSON
 	pool    *pool.Pool
 	timeout string // of each try, in milliseconds
 }
@@ -39,6 +40,7 @@ type backend struct {
 	authority  string
 	base       string // the path of its URL
 	deployment string
+	quoted     string // the deployment as JSON
 	apiVersion string
 }
 
@@ -86,7 +88,7 @@ func (e *engine) addBackends(backends []policy.Backend) error {
 		}
 		e.backends = append(e.backends, backend{
 			name: b.Name, shape: b.Shape, authority: u.Host, base: strings.TrimSuffix(u.EscapedPath(), "/"),
-			deployment: b.Deployment, apiVersion: b.APIVersion,
+			deployment: b.Deployment, quoted: quote(b.Deployment), apiVersion: b.APIVersion,
 		})
 	}
 	return nil
@@ -109,6 +111,7 @@ func (e *engine) addModels(doc *policy.Document, start uint64) error {
 		}
 		prepared := &model{
 			name:    m.Name,
+			quoted:  quote(m.Name),
 			pool:    pool.New(p, func(name string) int { return index[name] }, start),
 			timeout: strconv.FormatInt(time.Duration(p.Retry.Timeout).Milliseconds(), 10),
 		}
@@ -139,9 +142,9 @@ func (e *engine) plan(m *model, op chat.Operation, asked string, random func(n i
 	tries := make([]pool.Try, len(order))
 	for i, index := range order {
 		b := &e.backends[index]
-		name := b.deployment
+		name, quoted := b.deployment, b.quoted
 		if name == "" {
-			name = m.name
+			name, quoted = m.name, m.quoted
 		}
 		tries[i] = pool.Try{
 			Backend:   b.name,
@@ -150,9 +153,9 @@ func (e *engine) plan(m *model, op chat.Operation, asked string, random func(n i
 		}
 		// Azure takes the deployment from the path and ignores the body's model.
 		if b.shape != policy.Azure && name != asked {
-			tries[i].Model = quote(name)
+			tries[i].Model = quoted
 			if asked == "" { // a deployment in the client's path
-				tries[i].Model = `"model":` + tries[i].Model + `,`
+				tries[i].Model = `"model":` + quoted + `,`
 			}
 		}
 	}

@@ -33,8 +33,13 @@ func New(configuration json.RawMessage) (host.Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &plugin{engine: e, limits: limits}, nil
+	latest = &plugin{engine: e, limits: limits}
+	return latest, nil
 }
+
+// latest is the configuration that this VM took last. A vm_id belongs to one
+// document: its limits share one table too.
+var latest *plugin
 
 type plugin struct {
 	engine  *engine
@@ -42,5 +47,7 @@ type plugin struct {
 	scratch [256]byte // for counter keys
 }
 
-// Stream pins the configuration: a request ends under the one it began with.
+// Stream begins under this configuration. A request is decided under the latest
+// one, whenever its body is complete: a slow upload must not choose a backend
+// that has been removed since. It ends under the one that decided.
 func (p *plugin) Stream() host.Stream { return &stream{plugin: p} }

@@ -109,6 +109,7 @@ func (s *stream) RequestTrailers() host.Action {
 // decide takes a request whose body is complete through the remaining policies,
 // cheap before dear and refusals before side effects.
 func (s *stream) decide() host.Action {
+	s.plugin = latest
 	request, err := s.body.Close()
 	if err != nil {
 		return s.refuseBody(err)

@@ -87,10 +87,7 @@ func (p *plugin) start() error {
 	if err != nil {
 		return fmt.Errorf("reading it: %w", err)
 	}
-	role, err := roleOf(configuration)
-	if err != nil {
-		return err
-	}
+	role := roleOf(configuration)
 	start, ok := p.roles[role]
 	if !ok {
 		return fmt.Errorf("role: want gateway or attempt, got %q", role)
