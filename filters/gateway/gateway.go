@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate/tollgate/filters/internal/chat"
 	"github.com/tollgate/tollgate/filters/internal/host"
 	"github.com/tollgate/tollgate/filters/internal/limit"
 	"github.com/tollgate/tollgate/filters/policy"
@@ -44,10 +45,22 @@ var latest *plugin
 type plugin struct {
 	engine  *engine
 	limits  *limit.Table
-	scratch [256]byte // for counter keys
+	scratch [256]byte    // for counter keys
+	bodies  []*chat.Body // that have been read, for the next requests
 }
 
 // Stream begins under this configuration. A request is decided under the latest
 // one, whenever its body is complete: a slow upload must not choose a backend
 // that has been removed since. It ends under the one that decided.
 func (p *plugin) Stream() host.Stream { return &stream{plugin: p} }
+
+// body returns a reader for a request's body, used before if there is one.
+func (p *plugin) body(op chat.Operation, prompt chat.Prompt) *chat.Body {
+	if last := len(p.bodies) - 1; last >= 0 {
+		b := p.bodies[last]
+		p.bodies = p.bodies[:last]
+		b.Reset(op, prompt)
+		return b
+	}
+	return chat.NewBody(op, prompt)
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strconv"
 
@@ -22,7 +23,7 @@ type stream struct {
 	target  chat.Target
 	caller  caller.Caller
 
-	body     *chat.Body
+	body     *chat.Body // until it has been read
 	prompt   tokens.Fast
 	read     int  // bytes of the body read so far
 	released bool // to a backend
@@ -62,7 +63,7 @@ func (s *stream) RequestHeaders(end bool) host.Action {
 	if length, err := strconv.ParseUint(s.headers.Get("content-length"), 10, 64); err == nil && length > uint64(s.engine.maxBody) {
 		return s.refuse(chat.TooLarge(int64(s.engine.maxBody)))
 	}
-	s.body = chat.NewBody(s.target.Operation, &s.prompt)
+	s.body = s.plugin.body(s.target.Operation, &s.prompt)
 	if end {
 		return s.decide()
 	}
@@ -111,6 +112,7 @@ func (s *stream) RequestTrailers() host.Action {
 func (s *stream) decide() host.Action {
 	s.plugin = latest
 	request, err := s.body.Close()
+	s.bodies, s.body = append(s.bodies, s.body), nil
 	if err != nil {
 		return s.refuseBody(err)
 	}
@@ -180,8 +182,8 @@ func (s *stream) refuse(e chat.Error, headers ...[2]string) host.Action {
 }
 
 func (s *stream) refuseBody(err error) host.Action {
-	bad, ok := err.(*chat.BadRequest)
-	if !ok {
+	var bad *chat.BadRequest
+	if !errors.As(err, &bad) {
 		bad = &chat.BadRequest{Message: "unreadable"}
 	}
 	return s.refuse(chat.Bad(bad))

@@ -35,7 +35,8 @@ func Problems(err error) []*Problem {
 	}
 	var ps []*Problem
 	for _, err := range joined.Unwrap() {
-		if p, ok := err.(*Problem); ok {
+		var p *Problem
+		if errors.As(err, &p) {
 			ps = append(ps, p)
 		}
 	}

@@ -37,10 +37,15 @@ type Answer struct {
 	value  [24]byte
 	length int
 
-	// What Stream needs to know of the object just read.
+	facts
+}
+
+// facts are what Stream needs to know of the object just read.
+type facts struct {
 	reported kind // of the member usage; 0 if absent
 	member   Span // that member
 	empty    bool // choices is an empty array
+	front    int  // offset of the first delta or text, if no usage came before it; or 0
 }
 
 // NewAnswer returns a reader. text, which may be nil, gets what the model wrote,
@@ -62,7 +67,7 @@ func (a *Answer) Usage() (Usage, bool) { return a.last, a.known }
 // reset makes a ready for another object of the same stream.
 func (a *Answer) reset() {
 	a.scanner.reset(a, answerRules[:], atAnswer)
-	a.reported, a.member, a.empty = 0, Span{}, false
+	a.facts = facts{}
 }
 
 // begin is called by the scanner.
@@ -76,6 +81,10 @@ func (a *Answer) begin(p place, k kind, at int) *BadRequest {
 		a.empty = k == array
 	case atAnswerChoice:
 		a.empty = false
+	case atDelta, atText:
+		if a.front == 0 && a.reported == 0 {
+			a.front = at
+		}
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func BenchmarkBody(b *testing.B) {
 		})
 	}
 	b.Run("token ids 20KB", func(b *testing.B) {
-		body := []byte(`{"model":"m","input":[` + strings.Repeat("12345,", 3400) + `1]}`)
+		body := []byte(`{"model":"m","input":[[` + strings.Repeat("12345,", 3400) + `1]]}`)
 		r := NewBody(Embeddings, nil)
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()

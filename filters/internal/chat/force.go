@@ -59,4 +59,8 @@ func (r *Request) ForceUsage(head func(n int) ([]byte, error)) (s Splice, ok boo
 	return Splice{r.options.End, insert, r.options.End, len(insert) - r.options.End}, true, nil
 }
 
+// Front is the empty span behind the body's opening brace, where a member can be
+// put in.
+func (r *Request) Front() Span { return Span{r.top, r.top} }
+
 const space = " \t\r\n"

@@ -53,6 +53,7 @@ type grammar struct {
 	seen   uint64          // members of strict objects, a bit for each place
 	index  int             // of the element in the array below the top
 	keyAt  int             // offset of the quote before the last key
+	values int             // those at a place where all that counts is how many there are
 }
 
 // admit finds the place of a value that begins in depth containers, and refuses
@@ -74,6 +75,11 @@ func (g *grammar) admit(k kind, depth int) (how, *BadRequest) {
 	r := &g.rules[g.place]
 	if r.accepts != 0 && r.accepts&k == 0 {
 		return skip, g.refuse(r, "want "+r.want+", got "+k.String())
+	}
+	if r.how == count {
+		g.values++
+		g.place = ignored
+		return skip, nil
 	}
 	if k == null || r.how == read && (k == object && r.members == nil || k == array && r.element == ignored) {
 		return skip, nil

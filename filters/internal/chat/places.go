@@ -123,7 +123,7 @@ var bodyRules = [...]rule{
 	atPrompts: {name: "prompt", accepts: text | array, want: "a string or an array", how: read, element: atPrompt},
 	atInput:   {name: "input", accepts: text | array, want: "a string or an array", how: read, element: atPrompt},
 	atPrompt:  {how: read, element: atID},
-	atID:      {},
+	atID:      {how: count},
 
 	atSuffix:    {name: "suffix", accepts: text | null, want: "a string", how: read},
 	atFunctions: {name: "functions", accepts: array | null, want: "an array", how: raw},

@@ -90,7 +90,6 @@ type Body struct {
 	limit   int64     // max_tokens
 	n, best int64
 	prompts int64 // elements of prompt
-	ids     int   // tokens given as numbers, not passed on yet
 	given   bool  // what the operation requires is there
 	role    bool  // the message has one
 }
@@ -110,7 +109,7 @@ func (b *Body) Reset(op Operation, p Prompt) {
 	b.op, b.prompt = op, p
 	b.request = Request{MaxTokens: -1}
 	b.limit, b.n, b.best = -1, 1, 1
-	b.prompts, b.ids, b.length = 0, 0, 0
+	b.prompts, b.length = 0, 0
 	b.given, b.role = op == Unknown, false
 	b.scanner.reset(b, bodyRules[:], tops[op])
 }
@@ -118,8 +117,8 @@ func (b *Body) Reset(op Operation, p Prompt) {
 // Write reads the next chunk, which it does not keep. Its error is a *BadRequest,
 // and stays.
 func (b *Body) Write(chunk []byte) error {
-	if err := b.scanner.write(chunk); err != nil {
-		return err
+	if b.scanner.write(chunk); b.scanner.err != nil {
+		return b.scanner.err
 	}
 	return nil
 }
@@ -175,12 +174,10 @@ func (b *Body) begin(p place, k kind, at int) *BadRequest {
 		}
 	case atPrompt:
 		if k == number {
-			b.ids++
+			b.scanner.values++
 		} else {
 			b.prompts++
 		}
-	case atID:
-		b.ids++
 	}
 	return nil
 }
@@ -230,12 +227,12 @@ func (b *Body) end(p place, k kind, at int) *BadRequest {
 			return b.scanner.refuse(&bodyRules[atRole], "missing")
 		}
 	case atPrompts, atInput, atPrompt:
-		if k == array && b.ids > 0 {
-			b.prompt.IDs(b.ids)
-			b.ids = 0
+		if n := b.scanner.values; n > 0 && k == array {
+			b.prompt.IDs(n)
+			b.scanner.values = 0
 		}
 	}
-	if !kept(p) && (k == text || k != null && bodyRules[p].how == raw) {
+	if how := bodyRules[p].how; !kept(p) && (how == read && k == text || how == raw && k != null) {
 		b.prompt.End()
 	}
 	return nil
@@ -247,7 +244,7 @@ func (b *Body) integer(p place, k kind, to *int64, least, most int64) *BadReques
 		return nil
 	}
 	n, ok := integer(b.value[:min(b.length, len(b.value))])
-	if !ok || n < least || n > most {
+	if !ok || b.length > len(b.value) || n < least || n > most {
 		return b.scanner.refuse(&bodyRules[p], "want an integer from "+
 			strconv.FormatInt(least, 10)+" to "+strconv.FormatInt(most, 10))
 	}

@@ -3,6 +3,7 @@ package chat
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,10 +86,12 @@ var bodies = []struct {
 			{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}},
 			{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}},
 			{"type":"file","file":{"file_data":"AAAA","filename":"a.pdf"}},
+			{"type":"image_url","image_url":"https://example.com/a.png"},
+			{"type":"image_url","image_url":null},
 			{"type":"refusal","refusal":"No."},
 			"bare", 7, null, ["deep"]]}]}`,
 		want:   Request{Model: "m", ModelSpan: Span{9, 12}, MaxTokens: -1, N: 1},
-		prompt: []string{"message", `"user"`, `"What is this?"`, "image", `"No."`, `"bare"`},
+		prompt: []string{"message", `"user"`, `"What is this?"`, "image", "image", `"No."`, `"bare"`},
 	},
 	{
 		name: "tools",
@@ -234,6 +237,7 @@ func TestBodyRefuses(t *testing.T) {
 		{"max tokens negative", ChatCompletions, `{"max_tokens":-1}`, `max_tokens: want an integer from 0 to 2147483647`},
 		{"max tokens large", ChatCompletions, `{"max_completion_tokens":2147483648}`, `max_completion_tokens: want an integer from 0 to 2147483647`},
 		{"max tokens huge", ChatCompletions, `{"max_tokens":1e400}`, `max_tokens: want an integer from 0 to 2147483647`},
+		{"max tokens with a long exponent", ChatCompletions, `{"max_tokens":1e` + strings.Repeat("0", 300) + `9}`, `max_tokens: want an integer from 0 to 2147483647`},
 		{"max tokens endless", ChatCompletions, `{"max_tokens":1` + strings.Repeat("0", 300) + `}`, `max_tokens: want an integer from 0 to 2147483647`},
 		{"n zero", ChatCompletions, `{"n":0}`, `n: want an integer from 1 to 65536`},
 		{"n true", ChatCompletions, `{"n":true}`, `n: want an integer, got true`},
@@ -357,6 +361,10 @@ func force(t *testing.T, op Operation, body string) (string, bool) {
 		t.Fatal(err)
 	}
 	out := string(s.Insert) + body[s.Drop:]
+	front := s.Move(r.Front())
+	if with := out[:front.Start] + `"x":1,` + out[front.End:]; !json.Valid([]byte(with)) {
+		t.Errorf("a member at the front makes %s", with)
+	}
 	was, is := r.ModelSpan, s.Move(r.ModelSpan)
 	if got, want := out[is.Start:is.End], body[was.Start:was.End]; got != want {
 		t.Errorf("the model's value is %s after the splice, want %s", got, want)
@@ -370,7 +378,7 @@ func TestForceUsageHeadFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	fault := fmt.Errorf("no body")
-	if _, _, err := r.ForceUsage(func(int) ([]byte, error) { return nil, fault }); err != fault {
+	if _, _, err := r.ForceUsage(func(int) ([]byte, error) { return nil, fault }); !errors.Is(err, fault) {
 		t.Errorf("got %v, want %v", err, fault)
 	}
 }
@@ -398,7 +406,8 @@ func FuzzBody(f *testing.F) {
 			return
 		}
 		if err != nil {
-			if err.(*BadRequest).Field == "" && !strings.Contains(err.Error(), "want an object") && !strings.Contains(err.Error(), "deep") {
+			var bad *BadRequest
+			if !errors.As(err, &bad) || bad.Field == "" && !strings.Contains(err.Error(), "want an object") && !strings.Contains(err.Error(), "deep") {
 				t.Fatalf("%v, but it is JSON", err)
 			}
 			return

@@ -1,11 +1,6 @@
 package chat
 
-import (
-	"strconv"
-	"unicode/utf16"
-	"unicode/utf8"
-	"unsafe"
-)
+import "strconv"
 
 // A scanner reads one JSON text (RFC 8259) at any split of its bytes and tells
 // its visitor what the grammar wants to be known. It holds no part of the text:
@@ -62,17 +57,17 @@ const (
 	no
 	null
 
-	boolean  = yes | no
-	anything = object | array | text | number | boolean | null
+	boolean = yes | no
 )
 
 // how says what a visitor wants of a value.
 type how uint8
 
 const (
-	skip how = iota // nothing but that it is there
-	read            // a string's text, a container's inside
-	raw             // its bytes as they stand
+	skip  how = iota // nothing but that it is there
+	read             // a string's text, a container's inside
+	raw              // its bytes as they stand
+	count            // nothing but how many there are
 )
 
 // sink is where the pieces of a string go.
@@ -116,8 +111,8 @@ func (s *scanner) reset(v visitor, rules []rule, top place) {
 	s.how, s.sink, s.held, s.high = skip, nowhere, 0, 0
 }
 
-// write reads the next chunk. Once there is an error, it is the answer for ever.
-func (s *scanner) write(chunk []byte) *BadRequest {
+// write reads the next chunk. Once err is set, no more is read.
+func (s *scanner) write(chunk []byte) {
 	s.chunk, s.from = chunk, 0
 	for i := 0; i < len(chunk) && s.err == nil; {
 		i = s.step(i)
@@ -127,7 +122,6 @@ func (s *scanner) write(chunk []byte) *BadRequest {
 	}
 	s.chunk, s.from = nil, 0
 	s.before += len(chunk)
-	return s.err
 }
 
 // close says that the text is over.
@@ -346,287 +340,8 @@ func (s *scanner) end(k kind, i int) {
 	}
 }
 
-// string reads on in a string. What of an escape is in this chunk as a whole, it
-// reads at once; escape and digit are for those that are cut.
-func (s *scanner) string(i int) int {
-	chunk := s.chunk
-	for {
-		i = plain(chunk, i)
-		if i == len(chunk) {
-			return i
-		}
-		if chunk[i] == '"' {
-			return s.quote(i)
-		}
-		if chunk[i] != '\\' {
-			return s.fail(i, "want no control character in a string")
-		}
-		if s.sink != nowhere {
-			s.piece(i)
-			s.whole = false
-		}
-		i++
-		if i == len(chunk) || chunk[i] == 'u' && i+5 > len(chunk) {
-			s.state = inEscape
-			return i
-		}
-		if chunk[i] != 'u' {
-			if i = s.escape(i, chunk[i]); s.err != nil {
-				return i
-			}
-			continue
-		}
-		unit := hex(chunk[i+1])<<12 | hex(chunk[i+2])<<8 | hex(chunk[i+3])<<4 | hex(chunk[i+4])
-		if unit < 0 {
-			s.state, s.unit, s.digits = inUnit, 0, 0
-			return i + 1
-		}
-		i += 5
-		s.utf16(unit, i)
-	}
-}
-
-// quote ends the string that chunk[i] closes.
-func (s *scanner) quote(i int) int {
-	name := s.name[:0]
-	switch {
-	case s.sink == toName && s.whole:
-		name = s.chunk[s.from:i]
-	case s.sink != nowhere:
-		s.piece(i)
-		s.lone()
-		s.spill()
-		name = s.name[:s.named]
-	}
-	if !s.inKey {
-		s.end(text, i+1)
-		return i + 1
-	}
-	if s.sink == toName {
-		s.err = s.member(name, s.depth)
-	}
-	if i+1 < len(s.chunk) && s.chunk[i+1] == ':' {
-		s.state = wantValue
-		return i + 2
-	}
-	s.state = wantColon
-	return i + 1
-}
-
-// piece hands on what stands as it is before chunk[i].
-func (s *scanner) piece(i int) {
-	if s.from == i {
-		return
-	}
-	s.lone()
-	p := s.chunk[s.from:i]
-	if s.held > 0 && len(p) <= len(s.decoded)-s.held {
-		s.held += copy(s.decoded[s.held:], p)
-		return
-	}
-	s.spill()
-	s.deliver(p)
-}
-
-// spill hands on what is held.
-func (s *scanner) spill() {
-	if s.held > 0 {
-		s.deliver(s.decoded[:s.held])
-		s.held = 0
-	}
-}
-
-// lone gives up the wait for the second half of a surrogate pair.
-func (s *scanner) lone() {
-	if s.high != 0 {
-		s.high = 0
-		s.hold(utf8.RuneError)
-	}
-}
-
-// hold keeps a decoded character until there are more.
-func (s *scanner) hold(r rune) {
-	if s.held > len(s.decoded)-utf8.UTFMax {
-		s.spill()
-	}
-	s.held = len(utf8.AppendRune(s.decoded[:s.held], r))
-}
-
-func (s *scanner) deliver(p []byte) {
-	if s.sink == toVisitor {
-		s.visitor.text(s.place, p)
-		return
-	}
-	s.named += copy(s.name[s.named:], p)
-}
-
-// escape reads the byte behind a backslash.
-func (s *scanner) escape(i int, c byte) int {
-	s.state = inString
-	switch c {
-	case '"', '\\', '/':
-	case 'b':
-		c = '\b'
-	case 'f':
-		c = '\f'
-	case 'n':
-		c = '\n'
-	case 'r':
-		c = '\r'
-	case 't':
-		c = '\t'
-	case 'u':
-		s.state, s.unit, s.digits = inUnit, 0, 0
-		return i + 1
-	default:
-		return s.fail(i, "want an escape that there is")
-	}
-	if s.sink != nowhere {
-		s.lone()
-		s.hold(rune(c))
-		s.from = i + 1
-	}
-	return i + 1
-}
-
-// digit reads one of \uXXXX.
-func (s *scanner) digit(i int, c byte) int {
-	d := hex(c)
-	if d < 0 {
-		return s.fail(i, "want four hexadecimal digits")
-	}
-	s.unit = s.unit<<4 | d
-	if s.digits++; s.digits == 4 {
-		s.state = inString
-		s.utf16(s.unit, i+1)
-	}
-	return i + 1
-}
-
-// hex is the value of a hexadecimal digit, or negative.
-func hex(c byte) rune {
-	switch {
-	case '0' <= c && c <= '9':
-		return rune(c - '0')
-	case 'a' <= c && c <= 'f':
-		return rune(c - 'a' + 10)
-	case 'A' <= c && c <= 'F':
-		return rune(c - 'A' + 10)
-	}
-	return -1
-}
-
-// utf16 takes the \uXXXX before chunk[i]: a character, or half of one.
-func (s *scanner) utf16(unit rune, i int) {
-	if s.sink == nowhere {
-		return
-	}
-	s.from = i
-	if s.high != 0 {
-		if r := utf16.DecodeRune(s.high, unit); r != utf8.RuneError {
-			s.high = 0
-			s.hold(r)
-			return
-		}
-		s.lone()
-	}
-	if 0xD800 <= unit && unit < 0xDC00 {
-		s.high = unit
-		return
-	}
-	s.hold(unit) // the second half alone becomes U+FFFD
-}
-
-// constant begins true, false or null.
-func (s *scanner) constant(i int, k kind, word string) int {
-	if !s.begin(k, i) {
-		return i
-	}
-	s.state, s.word, s.rest = inLiteral, k, word
-	return s.letters(i)
-}
-
-// letters reads on in true, false or null.
-func (s *scanner) letters(i int) int {
-	for ; i < len(s.chunk) && s.rest != ""; i++ {
-		if s.chunk[i] != s.rest[0] {
-			return s.fail(i, "want a value")
-		}
-		s.rest = s.rest[1:]
-	}
-	if s.rest == "" {
-		s.end(s.word, i)
-	}
-	return i
-}
-
-// number reads on in a number, up to the byte behind it.
-func (s *scanner) number(i int) int {
-	for ; i < len(s.chunk); i++ {
-		var next state
-		switch c := s.chunk[i]; {
-		case '1' <= c && c <= '9', c == '0' && s.state != inMinus:
-			next = numbers[s.state].digit
-		case c == '0':
-			next = inZero
-		case c == '.':
-			next = numbers[s.state].point
-		case c == 'e', c == 'E':
-			next = numbers[s.state].exponent
-		case c == '+', c == '-':
-			next = numbers[s.state].sign
-		}
-		if next == 0 {
-			if !numbers[s.state].complete {
-				return s.fail(i, "want a digit")
-			}
-			s.end(number, i)
-			return i
-		}
-		s.state = next
-	}
-	return i
-}
-
-// numbers is what may follow in a number; zero is nothing.
-var numbers = [inPower + 1]struct {
-	digit, point, exponent, sign state
-	complete                     bool
-}{
-	inMinus:    {digit: inDigits},
-	inZero:     {point: inPoint, exponent: inExponent, complete: true},
-	inDigits:   {digit: inDigits, point: inPoint, exponent: inExponent, complete: true},
-	inPoint:    {digit: inFraction},
-	inFraction: {digit: inFraction, exponent: inExponent, complete: true},
-	inExponent: {digit: inPower, sign: inSign},
-	inSign:     {digit: inPower},
-	inPower:    {digit: inPower, complete: true},
-}
-
 // fail refuses the text for what stands, or does not stand, at chunk[i].
 func (s *scanner) fail(i int, why string) int {
 	s.err = &BadRequest{Message: "not JSON at byte " + strconv.Itoa(s.before+i) + ": " + why}
 	return i + 1
 }
-
-// plain is the index of the first byte of b from i on that is a quote, a
-// backslash or a control character, or len(b).
-func plain(b []byte, i int) int {
-	for ; i+8 <= len(b); i += 8 {
-		// A word at a time: the top bit of a byte of w is set if a byte of v, not
-		// greater than it, is what is looked for. binary.LittleEndian.Uint64 is
-		// eight loads on wasm.
-		v := *(*uint64)(unsafe.Pointer(&b[i]))
-		quote, slash := v^(ones*'"'), v^(ones*'\\')
-		w := (v-ones*0x20)&^v | (quote-ones)&^quote | (slash-ones)&^slash
-		if w&(ones*0x80) != 0 {
-			break
-		}
-	}
-	for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
-		i++
-	}
-	return i
-}
-
-const ones = 0x0101010101010101

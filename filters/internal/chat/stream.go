@@ -14,14 +14,16 @@ import (
 //
 // All else stays as it is, byte for byte. In particular a chunk with choices and
 // usage stays: its backend reports so unasked. Errors in a stream, comments, and
-// events over 1 MiB, which are not read, stay too.
+// events over 1 MiB, which are not read, stay too. A backend that writes
+// "usage":null unasked cannot be told from one that was asked: it goes.
 type Stream struct {
 	reader sse.Reader
 	answer *Answer
 	words  bool // somebody wants the text
 	hide   bool
 	done   bool
-	gone   bool   // the last event was taken out
+	gone   bool // the last event was taken out
+	head   head
 	out    []byte // scratch for a changed chunk
 }
 
@@ -94,8 +96,7 @@ func (s *Stream) event(e *sse.Event) (cut Span) {
 	}
 
 	a := s.answer
-	a.reset()
-	if a.scanner.write(e.Data) != nil || a.scanner.close() != nil {
+	if !s.parse(e.Data) {
 		return Span{}
 	}
 	switch {
@@ -108,6 +109,39 @@ func (s *Stream) event(e *sse.Event) (cut Span) {
 	}
 	return Span{}
 }
+
+// parse reads a payload. Payloads of one stream are all alike up to the first
+// delta, so where one begins as the last one did, reading goes on behind that, as
+// it went on then.
+func (s *Stream) parse(data []byte) bool {
+	a, h := s.answer, &s.head
+	switch {
+	case len(h.data) == 0 || !bytes.HasPrefix(data, h.data):
+		a.reset()
+		a.scanner.write(data)
+		if h.data, h.read = h.data[:0], false; a.front <= maxHead {
+			h.data = append(h.data, data[:a.front]...)
+		}
+		return a.scanner.close() == nil
+	case !h.read:
+		a.reset()
+		a.scanner.write(h.data)
+		h.behind, h.read = a.scanner, true
+	default:
+		a.scanner, a.facts = h.behind, facts{}
+	}
+	a.scanner.write(data[len(h.data):])
+	return a.scanner.close() == nil
+}
+
+// head is how the last payload began.
+type head struct {
+	data   []byte
+	behind scanner // what the scanner is behind data, if read
+	read   bool
+}
+
+const maxHead = 4 << 10
 
 var (
 	terminator = []byte("[DONE]")

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/tollgate/tollgate/filters/internal/sse"
 )
 
 // pass sends a stream through in chunks.
@@ -225,10 +227,57 @@ func TestStreamAllocations(t *testing.T) {
 	}
 }
 
+// apart sends each event through a stream of its own.
+func apart(in string) (out, deltas string) {
+	var r sse.Reader
+	for chunk := []byte(in); ; {
+		e, rest, ok := r.Next(chunk)
+		if !ok {
+			break
+		}
+		o, d, _ := pass(true, string(e.Raw))
+		out, deltas, chunk = out+o, deltas+d, rest
+	}
+	o, d, _ := pass(true, string(r.Rest().Raw))
+	return out + o, deltas + d
+}
+
+// What was learnt from one event must not be believed of the next.
+func TestStreamHead(t *testing.T) {
+	event := func(s string) string { return "data: " + s + "\n\n" }
+	a := event(`{"id":"a","choices":[{"index":0,"delta":{"content":"x"}}],"usage":null}`)
+	b := event(`{"id":"a","choices":[{"index":1,"delta":{"content":"y"}}],"usage":null}`)
+	for _, c := range []struct{ name, in string }{
+		{"alike", a + a + a + a},
+		{"two choices in turn", a + b + a + b + b + b + a},
+		{"other members in front", a + a + event(`{"id":"b","usage":null,"choices":[{"delta":{"content":"z"}}]}`) + a + a},
+		{"usage in front", strings.Repeat(event(`{"usage":null,"choices":[{"delta":{"content":"z"}}]}`), 4)},
+		{"report in front", strings.Repeat(event(`{"usage":{"total_tokens":1},"choices":[{"delta":{"content":"z"}}]}`), 4)},
+		{"text", strings.Repeat(event(`{"choices":[{"text":"a","index":0}],"usage":null}`), 4)},
+		{"the same front, then no delta", a + a + event(`{"id":"a","choices":[{"index":0,"delta":null}],"usage":null}`) + a},
+		{"the same front, then an end", a + a + event(`{"id":"a","choices":[{"index":0,"delta":`) + a},
+		{"the same front, then not JSON", a + a + event(`{"id":"a","choices":[{"index":0,"delta":{"content":"x"}}],"usage":nil}`) + a},
+		{"the report at the end", a + a + event(reported)},
+		{"a long front", strings.Repeat(event(`{"id":"`+strings.Repeat("x", 5000)+`","choices":[{"delta":{"content":"z"}}],"usage":null}`), 3)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want, text := apart(c.in)
+			for _, chunks := range [][]string{{c.in}, strings.SplitAfter(c.in, "\n"), {c.in[:len(c.in)/2], c.in[len(c.in)/2:]}} {
+				out, deltas, _ := pass(true, chunks...)
+				if out != want || deltas != text {
+					t.Errorf("in %d chunks:\n got %q, deltas %q\nwant %q, deltas %q", len(chunks), out, deltas, want, text)
+				}
+			}
+		})
+	}
+}
+
 func FuzzStream(f *testing.F) {
 	for _, c := range streams {
 		f.Add([]byte(c.in), uint16(7), uint16(30))
 	}
+	like := "data: " + hello + ",\"usage\":null}\n\n"
+	f.Add([]byte(like+like+like+like), uint16(50), uint16(300))
 	f.Fuzz(func(t *testing.T, in []byte, a, b uint16) {
 		in = in[:min(len(in), 4096)]
 		i := min(int(a), len(in))
@@ -246,6 +295,9 @@ func FuzzStream(f *testing.F) {
 			}
 		}
 		check(string(in[:i]), string(in[i:j]), string(in[j:]))
+		if out, deltas := apart(string(in)); !bytes.Contains(in, []byte("\xEF\xBB\xBF")) && (out != want || deltas != text) {
+			t.Fatalf("each event by itself: %q, deltas %q\ntogether: %q, deltas %q", out, deltas, want, text)
+		}
 		each(string(in[:min(len(in), 64)]), func(chunks ...string) {
 			check(append(chunks, string(in[min(len(in), 64):]))...)
 		})

@@ -84,7 +84,7 @@ func ResponseBody(start, size int) []byte {
 // buffered request body. Envoy moves no other byte of it. The caller sets
 // content-length, in the headers phase: a wrong one poisons the connection.
 func SpliceRequestBody(drop int, insert []byte) {
-	check("splice request body", setBuffer(httpRequestBody, 0, drop, insert))
+	check("splice request body", spliceBuffer(httpRequestBody, drop, insert))
 }
 
 // ReplaceResponseBody puts body in the place of what passes.
@@ -100,29 +100,15 @@ func Reply(status int, headers [][2]string, body []byte) {
 
 // Property reads filter state that a filter of ours has set on this request, in
 // either chain; "" where it is absent.
-func Property(name string) string {
-	value, err := proxywasm.GetProperty([]string{name})
-	if err != nil {
-		return ""
-	}
-	return string(value)
-}
+func Property(name string) string { return getProperty(name) }
 
 // SetProperty sets filter state "wasm."+name on this request, seen by both
 // chains and by Envoy's matchers.
-func SetProperty(name, value string) {
-	check("set property", proxywasm.SetProperty([]string{name}, []byte(value)))
-}
+func SetProperty(name, value string) { check("set property", setProperty(name, value)) }
 
 // SourceAddress returns the client's address and port as Envoy settled it from
 // the connection and the trusted hops of X-Forwarded-For.
-func SourceAddress() string {
-	value, err := proxywasm.GetProperty([]string{"source", "address"})
-	if err != nil {
-		return ""
-	}
-	return string(value)
-}
+func SourceAddress() string { return getProperty("source\x00address") }
 
 // Level is the severity of a log line.
 type Level uint8

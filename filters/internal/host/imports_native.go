@@ -14,7 +14,11 @@ const httpRequestBody = 0
 
 var errNoHost = errors.New("no host outside wasm")
 
-func setBuffer(int, int, int, []byte) error { return errNoHost }
+func spliceBuffer(int, int, []byte) error { return errNoHost }
+
+func setProperty(string, string) error { return errNoHost }
+
+func getProperty(string) string { return "" }
 
 // Monotonic returns nanoseconds of the host's monotonic clock, the same for all
 // VMs of a process.

@@ -99,14 +99,14 @@ type Standing struct {
 type Outcome int
 
 const (
-	// Passed: every charge is reserved.
+	// Passed means that every charge is reserved.
 	Passed Outcome = iota + 1
-	// Exhausted: a bucket holds too little now.
+	// Exhausted means that a bucket holds too little now.
 	Exhausted
-	// Never: a charge is larger than its bucket.
+	// Never means that a charge is larger than its bucket.
 	Never
-	// Contended: other workers kept getting in first. Refused, since a limit
-	// that opens under load is none; counted.
+	// Contended means that other workers kept getting in first. Refused, since a
+	// limit that opens under load is none; counted.
 	Contended
 )
 
@@ -228,7 +228,7 @@ func (t *Table) Settle(now int64, h *Held, used int64) Standing {
 		if was.overflow && !more {
 			i, b = overflow, t.group.bucket(overflow).at(now)
 		}
-		settled := b
+		var settled bucket
 		switch {
 		case !more:
 			settled = b.refund(now, &was, was.taken.minus(spent))
