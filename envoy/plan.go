@@ -3,6 +3,7 @@ package envoy
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -23,8 +24,18 @@ type Step struct {
 	// file, says why in its log, and stays with what it has.
 	Rejected []string
 
+	// Pause is how long to wait before it.
+	Pause time.Duration
+
 	before File
 }
+
+// handover is how long what the document before refers to outlives its filter.
+// Envoy's statistics are those of its main thread: a worker takes the filter's
+// configuration when it gets to it, tens of milliseconds later on a busy machine,
+// and until then decides by the one before. A cluster that is gone then is no
+// failed try, which would be retried, but a failed request.
+const handover = time.Second
 
 // Stat is a statistic of Envoy's, a number in decimal or a text.
 type Stat struct{ Name, Value string }
@@ -37,7 +48,8 @@ type Stat struct{ Name, Value string }
 //	secrets     of new and changed backends
 //	clusters    of both documents, changed ones as the new says
 //	routes      to the backends of both
-//	filter      from here on, requests are decided by the new document
+//	filter      from here on, requests are decided by the new document;
+//	            a pause, until every worker does
 //	routes      of the new
 //	clusters    of the new
 //	secrets     that nothing injects any more go
@@ -72,7 +84,7 @@ func Plan(from, to *Resources) []Step {
 			put(find(to.files, f.Name))
 		}
 	}
-	return steps
+	return paused(steps)
 }
 
 // Undo is the way back from steps that have been carried out, the last of them
@@ -82,6 +94,16 @@ func Undo(done []Step) []Step {
 	var steps []Step
 	for _, s := range slices.Backward(done) {
 		steps = append(steps, change(s.File, s.before))
+	}
+	return paused(steps)
+}
+
+// paused puts the handover behind a change of the filter.
+func paused(steps []Step) []Step {
+	for i := range steps[:max(len(steps)-1, 0)] {
+		if steps[i].File.Name == gatewayFile {
+			steps[i+1].Pause = handover
+		}
 	}
 	return steps
 }

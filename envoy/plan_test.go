@@ -42,17 +42,17 @@ func TestPlan(t *testing.T) {
 		"a limit":                    {list(a), list(a) + "limits: {tokens: [{name: l, key: [api], tokensPerMinute: 1}]}", "ecds"},
 		"the address":                {list(a), list(a) + "gateway: {listen: 127.0.0.1:1}", "lds"},
 		"larger bodies":              {list(a), list(a) + "gateway: {maxBody: 16MiB}", "rds ecds"},
-		"smaller bodies":             {list(a) + "gateway: {maxBody: 16MiB}", list(a), "ecds rds"},
+		"smaller bodies":             {list(a) + "gateway: {maxBody: 16MiB}", list(a), "ecds ~rds"},
 		"a backend comes":            {list(a), list(a, b), "cds rds ecds"},
-		"a backend goes":             {list(a, b), list(a), "ecds rds cds"},
-		"one comes, one goes":        {list(a, b), list(a, strings.ReplaceAll(b, "b", "c")), "cds rds ecds rds cds"},
+		"a backend goes":             {list(a, b), list(a), "ecds ~rds cds"},
+		"one comes, one goes":        {list(a, b), list(a, strings.ReplaceAll(b, "b", "c")), "cds rds ecds ~rds cds"},
 		"a backend moves":            {list(a), list(strings.Replace(a, "http://a", "http://b", 1)), "cds ecds"},
 		"a secret comes":             {list(a), list(akA), "sds/a? cds"},
 		"a secret goes":              {list(akA), list(a), "cds -sds/a?"},
 		"a secret is rotated":        {list(akA), list(ak2), "sds/a"},
-		"a secret with its backend":  {list(akA), list(akB), "sds/a? cds ecds -sds/a?"},
+		"a secret with its backend":  {list(akA), list(akB), "sds/a? cds ecds ~-sds/a?"},
 		"a secret in another header": {list(akA), list(akX), "sds/a? cds -sds/a?"},
-		"a header nobody has left":   {list(a, bkY), list(a), "ecds rds cds -sds/b?"},
+		"a header nobody has left":   {list(a, bkY), list(a), "ecds ~rds cds -sds/b?"},
 		"the order of the backends":  {list(a, b), list(b, a), "ecds"},
 	}
 	o := envoy.Options{Dir: "/run/tollgate", Module: "/tollgate.wasm"}
@@ -66,6 +66,9 @@ func TestPlan(t *testing.T) {
 				}
 				if len(s.Await) == 0 {
 					step += "?"
+				}
+				if s.Pause > 0 {
+					step = "~" + step
 				}
 				got = append(got, step)
 			}

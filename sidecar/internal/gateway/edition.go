@@ -125,12 +125,12 @@ func (g *gateway) change(ctx context.Context, old, next *edition) error {
 			return err
 		}
 	}
-	err := g.roller.Run(ctx, g.options.Step, g.steps(old, next))
+	done, err := g.carryOut(ctx, envoy.Plan(old.resources, next.resources))
 	if err == nil {
 		return g.adopt(next)
 	}
 	if ctx.Err() == nil {
-		if back := g.roller.Run(ctx, g.options.Step, g.steps(next, old)); back != nil {
+		if _, back := g.carryOut(ctx, envoy.Undo(done)); back != nil {
 			err = errors.Join(err, fmt.Errorf("restoring: %w", back))
 		}
 		err = errors.Join(err, g.adopt(old))

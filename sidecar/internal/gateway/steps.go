@@ -1,19 +1,22 @@
 package gateway
 
 import (
+	"context"
 	"strings"
 
 	"github.com/tollgate/tollgate/envoy"
 	"github.com/tollgate/tollgate/sidecar/internal/rollout"
 )
 
-// steps are the way from one edition to another, while requests are served.
-func (g *gateway) steps(old, next *edition) []rollout.Step {
-	var steps []rollout.Step
-	for _, s := range envoy.Plan(old.resources, next.resources) {
-		steps = append(steps, g.step(s))
+// carryOut takes Envoy along a plan while requests are served. done are the steps
+// that have been begun, the one that failed included.
+func (g *gateway) carryOut(ctx context.Context, plan []envoy.Step) (done []envoy.Step, err error) {
+	steps := make([]rollout.Step, len(plan))
+	for i, s := range plan {
+		steps[i] = g.step(s)
 	}
-	return steps
+	n, err := g.roller.Run(ctx, g.options.Step, steps)
+	return plan[:n], err
 }
 
 // loaded are the steps of an Envoy that was started on an edition: of each file,
@@ -43,6 +46,7 @@ func (g *gateway) step(s envoy.Step) rollout.Step {
 		Write:    func() error { return s.File.Write(g.folder.path) },
 		Want:     want,
 		Refusals: s.Rejected,
+		Pause:    s.Pause,
 	}
 }
 

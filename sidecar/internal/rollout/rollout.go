@@ -21,6 +21,8 @@ type Step struct {
 	Want map[string]string
 	// Refusals are the counters of which one grows when Envoy refuses it.
 	Refusals []string
+	// Pause is how long to wait before it.
+	Pause time.Duration
 }
 
 // Runner carries out steps on one Envoy.
@@ -46,18 +48,25 @@ const (
 
 // Run carries out the steps, and stops at the first that fails: that cannot be
 // written, that Envoy refuses, or that is not in force in time. What has been
-// written until then stays. Bound is how long each may take to be in force,
-// counted from when Envoy was last away.
-func (r *Runner) Run(ctx context.Context, bound time.Duration, steps []Step) error {
-	for _, s := range steps {
+// written until then stays; done is the number of steps begun. Bound is how long
+// each may take to be in force, counted from when Envoy was last away.
+func (r *Runner) Run(ctx context.Context, bound time.Duration, steps []Step) (done int, err error) {
+	for i, s := range steps {
 		if err := r.step(ctx, bound, s); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
+			return i + 1, fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
-	return nil
+	return len(steps), nil
 }
 
 func (r *Runner) step(ctx context.Context, bound time.Duration, s Step) error {
+	if s.Pause > 0 {
+		select {
+		case <-time.After(s.Pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	if len(s.Want) == 0 {
 		return s.Write()
 	}

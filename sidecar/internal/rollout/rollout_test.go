@@ -164,7 +164,7 @@ func TestRun(t *testing.T) {
 				f := &fake{epoch: time.Now(), stats: map[string]string{}, complaint: "an old story"}
 				maps.Copy(f.stats, test.before)
 				r := Runner{Stats: f.Stats, Reason: f.Reason, Away: time.Minute}
-				err := r.Run(t.Context(), 10*time.Second, []Step{
+				_, err := r.Run(t.Context(), 10*time.Second, []Step{
 					f.step("clusters", func() { f.stats["clusters.version_text"] = "2" }),
 					f.step("routes", func() { test.routes(f) }),
 					f.step("filter", func() { f.stats["filter.version_text"] = "2" }),
@@ -184,7 +184,7 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 	f := &fake{}
 	s := f.step("clusters", nil)
 	s.Write = func() error { return errors.New("no space left on device") }
-	err := (&Runner{Stats: f.Stats, Reason: f.Reason, Away: time.Minute}).Run(t.Context(), time.Second, []Step{s})
+	_, err := (&Runner{Stats: f.Stats, Reason: f.Reason, Away: time.Minute}).Run(t.Context(), time.Second, []Step{s})
 	if want := "clusters: no space left on device"; message(err) != want {
 		t.Errorf("error %q, want %q", message(err), want)
 	}
@@ -194,7 +194,7 @@ func TestWhatNothingReadsIsNotWaitedFor(t *testing.T) {
 	f := &fake{away: true}
 	s := f.step("credential", func() {})
 	s.Want = nil
-	if err := (&Runner{Stats: f.Stats, Reason: f.Reason}).Run(t.Context(), time.Hour, []Step{s}); err != nil {
+	if _, err := (&Runner{Stats: f.Stats, Reason: f.Reason}).Run(t.Context(), time.Hour, []Step{s}); err != nil {
 		t.Error(err)
 	}
 }
@@ -204,7 +204,7 @@ func TestAStopEndsTheWait(t *testing.T) {
 		f := &fake{stats: map[string]string{}}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := (&Runner{Stats: f.Stats, Reason: f.Reason, Away: time.Minute}).Run(ctx, time.Hour, []Step{f.step("clusters", func() {})})
+		_, err := (&Runner{Stats: f.Stats, Reason: f.Reason, Away: time.Minute}).Run(ctx, time.Hour, []Step{f.step("clusters", func() {})})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
@@ -239,4 +239,21 @@ func message(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+func TestAPauseComesBeforeItsStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{epoch: time.Now(), stats: map[string]string{}}
+		r := Runner{Stats: f.Stats, Reason: f.Reason, Away: time.Minute}
+		routes := f.step("routes", func() { f.stats["routes.version_text"] = "2" })
+		routes.Pause = time.Second
+		done, err := r.Run(t.Context(), time.Minute, []Step{
+			f.step("filter", func() { f.stats["filter.version_text"] = "2" }),
+			routes,
+		})
+		// The filter is in force after a second.
+		if want := []time.Duration{0, 2 * time.Second}; err != nil || done != 2 || !slices.Equal(f.at, want) {
+			t.Errorf("%d steps at %v, error %v; want 2 at %v", done, f.at, err, want)
+		}
+	})
 }
