@@ -1,6 +1,7 @@
 package envoy_test
 
 import (
+	"context"
 	"bytes"
 	"fmt"
 	"io"
@@ -164,7 +165,9 @@ func (p *proxy) until(what string, done func() bool) {
 // admin is an answer of Envoy's administrator, or nothing.
 func (p *proxy) admin(path string) string {
 	c := &http.Client{Transport: &http.Transport{
-		Dial:              func(_, _ string) (net.Conn, error) { return net.Dial("unix", filepath.Join(p.dir, envoy.AdminSocket)) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.dir, envoy.AdminSocket))
+		},
 		DisableKeepAlives: true,
 	}}
 	res, err := c.Get("http://envoy/" + path)
@@ -308,12 +311,6 @@ func (p *provider) last() map[string]string {
 		return slices.Contains([]string{"content-length", "user-agent", "x-request-id", "x-order"}, name)
 	})
 	return out
-}
-
-func (p *provider) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.got)
 }
 
 // output is Envoy's.
