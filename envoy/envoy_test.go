@@ -1,8 +1,8 @@
 package envoy_test
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
