@@ -35,15 +35,22 @@ const (
 	opaque               // a body that cannot be read for usage
 )
 
+// timedOut puts Envoy's answer to a body that trickles in into the client's
+// dialect.
+var timedOut = chat.Error{Status: 408, Type: "invalid_request_error", Code: "request_timeout",
+	Message: "The request body did not arrive in time."}
+
 // ResponseHeaders sorts the answer. The headers of one that is held are written
 // at its end.
 func (s *stream) ResponseHeaders(end bool) host.Action {
-	if !s.released { // another filter's answer
-		return host.Continue
-	}
 	headers := host.ResponseHeaders()
 	status, _ := strconv.Atoi(headers.Get(":status"))
-	if pool.Retriable(status) {
+	switch {
+	case !s.released && status == timedOut.Status:
+		return s.refuse(timedOut)
+	case !s.released: // another filter's answer
+		return host.Continue
+	case pool.Retriable(status):
 		return s.exhausted()
 	}
 	if status/100 != 2 {
@@ -172,8 +179,11 @@ func (s *stream) settleBy(usage chat.Usage, reported bool) {
 }
 
 // Done settles whatever end has not: a client that left, a backend that broke
-// off. What it was sent is charged as counted.
+// off. What was sent is charged as counted; what never left costs nothing.
 func (s *stream) Done() {
+	if !s.released {
+		s.settle(0)
+	}
 	if s.account.open {
 		s.finish()
 		s.settleBy(chat.Usage{}, false)
