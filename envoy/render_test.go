@@ -370,3 +370,20 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+// TestReadme holds the configuration that the first page shows against the
+// example it names.
+func TestReadme(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := os.ReadFile("examples/quickstart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, document, _ := strings.Cut(string(src), "\nsubscriptions:")
+	if want := "```yaml\nsubscriptions:" + document + "```"; !strings.Contains(string(page), want) {
+		t.Errorf("../README.md does not show examples/quickstart.yaml:\n%s", want)
+	}
+}
