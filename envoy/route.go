@@ -12,6 +12,8 @@ import (
 	specifierv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/tollgate/tollgate/filters/policy"
 )
 
 const (
@@ -22,17 +24,25 @@ const (
 	// tryTimeout bounds a try for which the gateway filter has set no bound.
 	tryTimeout = 10 * time.Minute
 
-	// headroom is what Envoy's limit on a request's body leaves above maxBody,
-	// so that the filter is the one to answer 413: a chunk may be as large as the
-	// connection's buffer.
-	headroom = bufferLimit
+	// headroom is what Envoy's limit on buffered bodies leaves above maxBody. On
+	// the way to the backend it is one read of the client's connection, so that
+	// the filter is the one to answer 413. The limit holds for answers too: the
+	// 256 KiB that the filter holds back and one read of the backend's connection
+	// must fit, or a good answer would be a 500.
+	headroom = 2 * bufferLimit
 
 	// silence is the least time after which a stream without an event is cut.
 	silence = time.Hour
 )
 
 // retriable are the answers after which the next backend is tried.
-var retriable = []uint32{408, 429, 499, 500, 502, 503, 504}
+func retriable() []uint32 {
+	out := make([]uint32, len(policy.Retriable))
+	for i, status := range policy.Retriable {
+		out[i] = uint32(status)
+	}
+	return out
+}
 
 // route is the one route: which backends it can reach, how large a body may be,
 // in bytes, and how long nothing may move.
@@ -98,7 +108,7 @@ func (r route) action() *routev3.RouteAction {
 		IdleTimeout: durationpb.New(r.idle),
 		RetryPolicy: &routev3.RetryPolicy{
 			RetryOn:              "connect-failure,refused-stream,reset,retriable-status-codes",
-			RetriableStatusCodes: retriable,
+			RetriableStatusCodes: retriable(),
 			// The gateway filter says x-envoy-max-retries where the order of
 			// backends is longer than one.
 			NumRetries:    wrapperspb.UInt32(0),

@@ -62,7 +62,11 @@ func (s *stream) reserve(m *model) (refused *tokenLimit, verdict limit.Verdict) 
 func (l *tokenLimit) key(dst []byte, facts *caller.Facts) []byte {
 	dst = limit.Append(dst, l.Name)
 	for _, selector := range l.selectors {
-		dst = limit.Append(dst, selector.Value(facts))
+		value := selector.Value(facts)
+		if value == caller.Absent {
+			absent.Add(1)
+		}
+		dst = limit.Append(dst, value)
 	}
 	return dst
 }
@@ -163,10 +167,11 @@ func reset(d time.Duration) string {
 	return (d + time.Millisecond - 1).Truncate(time.Millisecond).String()
 }
 
-// What the limits count on the side, as metrics.
+// What counting keys and limits count on the side, as metrics.
 var (
 	overflowed = host.Counter{Name: "tollgate_limit_overflow_total"}
 	contended  = host.Counter{Name: "tollgate_limit_contended_total"}
+	absent     = host.Counter{Name: "tollgate_selector_absent_total"}
 	lost       = host.Counter{Name: "tollgate_limit_lost_settlements_total"}
 )
 

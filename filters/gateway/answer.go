@@ -50,7 +50,8 @@ func (s *stream) ResponseHeaders(end bool) host.Action {
 		return s.refuse(timedOut)
 	case !s.released: // another filter's answer
 		return host.Continue
-	case pool.Retriable(status):
+	case pool.Retriable(status), status/100 == 3:
+		// A redirect would take the client, its prompt and its key past the gateway.
 		return s.exhausted()
 	}
 	if status/100 != 2 {
@@ -69,6 +70,8 @@ func (s *stream) ResponseHeaders(end bool) host.Action {
 		if s.hideUsage {
 			host.RemoveResponseHeader("content-length")
 		}
+	case !strings.HasPrefix(media, "application/json"):
+		s.pass()
 	default:
 		if length, err := strconv.Atoi(headers.Get("content-length")); err == nil && length > maxHeld {
 			s.pass()
@@ -163,7 +166,12 @@ func (s *stream) finish() {
 	case passing:
 		s.settleBy(s.answer.large.Usage())
 	case streamed:
-		s.settleBy(s.answer.stream.Usage())
+		s.answer.stream.Write(nil, true) // an event that has no end is read too
+		usage, reported := s.answer.stream.Usage()
+		if reported && !s.answer.stream.Done() { // it may have gone on since
+			usage.Total = max(usage.Total, s.counted())
+		}
+		s.settleBy(usage, reported)
 	case opaque:
 		s.settleBy(chat.Usage{}, false)
 	}
@@ -175,8 +183,11 @@ func (s *stream) settleBy(usage chat.Usage, reported bool) {
 		s.settle(usage.Total)
 		return
 	}
-	s.settle(s.prompt.Tokens() + s.answer.text.Tokens())
+	s.settle(s.counted())
 }
+
+// counted is the tokens of the prompt and of what was delivered, as estimated.
+func (s *stream) counted() int64 { return s.prompt.Tokens() + s.answer.text.Tokens() }
 
 // Done settles whatever end has not: a client that left, a backend that broke
 // off. What was sent is charged as counted; what never left costs nothing.

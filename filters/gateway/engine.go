@@ -49,14 +49,9 @@ type tokenLimit struct {
 	selectors []caller.Selector
 }
 
-var errNoPolicy = errors.New("policy: missing")
-
 // newEngine prepares a document that validation has accepted. start spreads the
 // workers' round robins.
 func newEngine(doc *policy.Document, start uint64) (*engine, error) {
-	if len(doc.APIs) == 0 {
-		return nil, errNoPolicy
-	}
 	e := &engine{maxBody: int(doc.Gateway.MaxBody), apis: slices.Clone(doc.APIs)}
 	slices.SortStableFunc(e.apis, func(a, b policy.API) int { return len(b.Prefix) - len(a.Prefix) })
 	var err error

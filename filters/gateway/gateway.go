@@ -54,6 +54,15 @@ type plugin struct {
 // that has been removed since. It ends under the one that decided.
 func (p *plugin) Stream() host.Stream { return &stream{plugin: p} }
 
+// keep keeps a reader that has read its body for another. Those beyond what a
+// worker has in hand at once are left to the collector.
+func (p *plugin) keep(b *chat.Body) {
+	if len(p.bodies) < 64 {
+		b.Reset(chat.Unknown, nil) // nothing of the request stays
+		p.bodies = append(p.bodies, b)
+	}
+}
+
 // body returns a reader for a request's body, used before if there is one.
 func (p *plugin) body(op chat.Operation, prompt chat.Prompt) *chat.Body {
 	if last := len(p.bodies) - 1; last >= 0 {

@@ -50,12 +50,8 @@ func (s *stream) RequestHeaders(end bool) host.Action {
 	if s.headers.Get(":method") != "POST" {
 		return s.refuse(wrongMethod, [2]string{"allow", "POST"})
 	}
-	var outcome caller.Outcome
-	switch s.caller, outcome = s.engine.callers.Find(s.key()); outcome {
-	case caller.Missing, caller.Unknown:
-		return s.refuse(chat.Unauthorized())
-	case caller.Disabled:
-		return s.refuse(chat.Disabled())
+	if refused := s.identify(); refused != nil {
+		return s.refuse(*refused)
 	}
 	if encoding := s.headers.Get("content-encoding"); encoding != "" && encoding != "identity" {
 		return s.refuse(compressed)
@@ -68,6 +64,21 @@ func (s *stream) RequestHeaders(end bool) host.Action {
 		return s.decide()
 	}
 	return host.Pause
+}
+
+// identify finds out who calls, or why they may not.
+func (s *stream) identify() *chat.Error {
+	var outcome caller.Outcome
+	var refused chat.Error
+	switch s.caller, outcome = s.engine.callers.Find(s.key()); outcome {
+	case caller.Missing, caller.Unknown:
+		refused = chat.Unauthorized()
+	case caller.Disabled:
+		refused = chat.Disabled()
+	default:
+		return nil
+	}
+	return &refused
 }
 
 // key is the client's, wherever its SDK puts it.
@@ -110,11 +121,17 @@ func (s *stream) RequestTrailers() host.Action {
 // decide takes a request whose body is complete through the remaining policies,
 // cheap before dear and refusals before side effects.
 func (s *stream) decide() host.Action {
-	s.plugin = latest
 	request, err := s.body.Close()
-	s.bodies, s.body = append(s.bodies, s.body), nil
+	s.keep(s.body)
+	s.body = nil
 	if err != nil {
 		return s.refuseBody(err)
+	}
+	if s.plugin != latest { // which may have withdrawn the key
+		s.plugin = latest
+		if refused := s.identify(); refused != nil {
+			return s.refuse(*refused)
+		}
 	}
 	asked := request.Model
 	if s.target.Deployment != "" {
@@ -142,9 +159,7 @@ func (s *stream) release(m *model, request *chat.Request) host.Action {
 	if request.Model == "" {
 		span = request.Front()
 	}
-	if splice, ok, err := request.ForceUsage(s.head); err != nil {
-		return s.refuseBody(err)
-	} else if ok {
+	if splice, ok := request.ForceUsage(head); ok {
 		host.SpliceRequestBody(splice.Drop, splice.Insert)
 		length += len(splice.Insert) - splice.Drop
 		span = splice.Move(span)
@@ -163,14 +178,18 @@ func (s *stream) release(m *model, request *chat.Request) host.Action {
 	return host.Continue
 }
 
-func (s *stream) head(n int) ([]byte, error) { return host.RequestBody(0, n), nil }
+func head(n int) []byte { return host.RequestBody(0, n) }
 
 // facts are what selectors pick from.
 func (s *stream) facts(m *model) *caller.Facts {
-	return &caller.Facts{
-		Caller: s.caller, API: s.api.Name, Model: m.name, Deployment: s.target.Deployment,
+	f := &caller.Facts{
+		Caller: s.caller, API: s.api.Name, Model: m.name,
 		Path: s.headers.Get(":path"), Header: s.headers.Get, Source: host.SourceAddress,
 	}
+	if s.target.Deployment != "" { // an alias in the path is no bucket of its own
+		f.Deployment = m.name
+	}
+	return f
 }
 
 // refuse answers the client in the dialect of its surface.

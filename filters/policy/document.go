@@ -324,6 +324,10 @@ type Retry struct {
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
+// Retriable are the statuses of a backend's answer after which the next one is
+// tried.
+var Retriable = []int{408, 429, 499, 500, 502, 503, 504}
+
 // Model is a name clients ask for.
 type Model struct {
 	// Name is the model in the body, or the deployment in an Azure path; at most

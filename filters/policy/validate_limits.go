@@ -37,6 +37,10 @@ func (s Selector) validate(c *check, path string) {
 			return
 		}
 	case "header":
+		if internal(name) {
+			c.fail(path, "%s never arrives: what a client sends of it is removed", name)
+			return
+		}
 		if only(name, tokenCharacters) {
 			return
 		}
@@ -87,12 +91,19 @@ func (r *Rate) validate(c *check, path string) {
 }
 
 func (h *LimitHeaders) validate(c *check, path string) {
-	c.header(path+".consumed", h.Consumed)
-	c.header(path+".remaining", h.Remaining)
+	for _, name := range []struct{ option, header string }{{".consumed", h.Consumed}, {".remaining", h.Remaining}} {
+		c.header(path+name.option, name.header)
+		if slices.Contains(told, name.header) {
+			c.fail(path+name.option, "%s is sent as OpenAI's clients read it", name.header)
+		}
+	}
 	if h.Consumed == h.Remaining {
 		c.fail(path+".remaining", "the same as consumed")
 	}
 }
+
+// told are the headers that every limited answer has.
+var told = []string{"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"}
 
 // tokenCharacters are those of a header's name (RFC 9110, 5.6.2).
 const tokenCharacters = letters + digits + "!#$%&'*+-.^_`|~"
@@ -107,9 +118,14 @@ var framed = []string{
 func (c *check) header(path, name string) {
 	if !only(name, tokenCharacters) {
 		c.fail(path, "want the name of a header: letters, digits and \"-\"")
-	} else if slices.Contains(framed, name) || strings.HasPrefix(name, "x-envoy-") {
+	} else if slices.Contains(framed, name) || internal(name) {
 		c.fail(path, "%s is not to be set by a document", name)
 	}
+}
+
+// internal headers steer Envoy and the filters. A client's are removed.
+func internal(name string) bool {
+	return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-tollgate-")
 }
 
 func blank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }

@@ -31,7 +31,7 @@ func operate(t *testing.T, document string, backends ...string) *house {
 
 // steady is the load that must not notice what is done: 200 requests a second.
 func (s *stage) steady() *probe {
-	return startProbe(s.t, 200, func() *http.Request { return call{key: "another", limit: 100_000_000}.request(s) })
+	return startProbe(200, func() *http.Request { return call{key: "another", limit: 100_000_000}.request(s) })
 }
 
 func TestOperations(t *testing.T) {
@@ -160,10 +160,11 @@ func changesUnderLoad(s *stage) {
 	change := func(what string, look call, edits []string, shows func(*answer) bool) {
 		t.Helper()
 		document = s.edit(document, edits...)
-		began := time.Now()
+		began, said := time.Now(), len(s.gateway.Logs())
 		s.gateway.Write(t, document)
 		gateway.Eventually(t, inForce, what, func() bool { return shows(s.send(look)) })
 		t.Logf("%s: %d ms", what, time.Since(began).Milliseconds())
+		s.gateway.AwaitLog(t, said, "new configuration in force") // what went is gone too
 	}
 	by := func(name string) func(*answer) bool {
 		return func(a *answer) bool { return a.header.Get("x-mock-name") == name }

@@ -12,7 +12,7 @@ import (
 )
 
 // probe sends one kind of request at a fixed rate, whether or not earlier ones
-// have been answered, from its start until Stop.
+// have been answered, from its start until finish.
 type probe struct {
 	client *http.Client
 	stop   chan struct{}
@@ -28,10 +28,9 @@ type result struct {
 	bad  string        // what is wrong with the answer, if anything
 }
 
-// startProbe sends the request that request returns, rate times a second. An
-// answer other than a 200 is bad.
-func startProbe(t testing.TB, rate int, request func() *http.Request) *probe {
-	t.Helper()
+// startProbe starts one of so many requests a second. An answer other than a 200
+// is bad.
+func startProbe(rate int, request func() *http.Request) *probe {
 	p := &probe{
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 		stop:   make(chan struct{}),

@@ -2,12 +2,12 @@ package scenarios
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +45,9 @@ type sdkOutcome struct {
 	Seconds  float64 `json:"seconds"`
 }
 
+//go:embed testdata/sdk.py
+var script string
+
 // python plays cases with the SDK that the Makefile has fetched.
 func python(t *testing.T, cases []sdkCase) []sdkOutcome {
 	t.Helper()
@@ -52,7 +55,7 @@ func python(t *testing.T, cases []sdkCase) []sdkOutcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "python3", filepath.Join("testdata", "sdk.py"))
+	cmd := exec.CommandContext(t.Context(), "python3", "-c", script)
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+gateway.Artefact(t, ".tools/python", "test"), "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Stdin = bytes.NewReader(in)
 	var complaint bytes.Buffer
@@ -87,21 +90,25 @@ func pythonAnswers(s *stage) {
 	t := s.t
 	one := sdkCase{Model: "gpt-4o", Prompt: "Say hello.", Retries: 0}
 	with := func(change func(*sdkCase)) sdkCase { c := one; change(&c); return c }
-	answered := map[string]sdkCase{
-		"JSON":             one,
-		"stream":           with(func(c *sdkCase) { c.Stream = true }),
-		"stream and usage": with(func(c *sdkCase) { c.Stream, c.Options = true, json.RawMessage(`{"include_usage":true}`) }),
+	answered := []struct {
+		name string
+		sdkCase
+	}{
+		{"JSON", one},
+		{"stream", with(func(c *sdkCase) { c.Stream = true })},
+		{"stream and usage", with(func(c *sdkCase) { c.Stream, c.Options = true, json.RawMessage(`{"include_usage":true}`) })},
 	}
 
 	var names []string
 	var cases []sdkCase
 	for _, client := range []string{"openai", "azure"} {
-		for name, c := range answered {
+		for _, row := range answered {
+			c := row.sdkCase
 			c.Client = client
 			if client == "azure" {
 				c.Model = "gpt-4o-azure"
 			}
-			names = append(names, client+" "+name)
+			names = append(names, client+" "+row.name)
 			direct, through := c, c
 			direct.URL, direct.Key = s.backends["A"].URL(), "any"
 			through.URL, through.Key = s.gateway.URL, s.key
@@ -169,9 +176,12 @@ func pythonRetries(t *testing.T, h *house) {
 			s := h.stage(t, 2+i)
 			one := sdkCase{Client: client, URL: s.gateway.URL, Key: s.key, Model: "gpt-4o", Prompt: "hi", Retries: 2}
 			all := one
-			all.Prompt = strings.Repeat("word ", 580)
+			all.Prompt = strings.Repeat("word ", 560)
 			outcomes := python(t, []sdkCase{all, one})
 			got := outcomes[1]
+			if used := outcomes[0].Usage; used == nil || *used <= 600 || *used > 640 {
+				t.Fatalf("%+v\nwant the first answer to use up the bucket of 600, and little more", outcomes[0])
+			}
 			if got.Error != nil || got.Text == "" || got.Requests != 2 || got.Seconds < 0.5 || got.Seconds > 6 {
 				text, _ := json.Marshal(outcomes)
 				t.Errorf("%s\nwant an answer to the second request, after a second or two", text)

@@ -227,7 +227,7 @@ func incremental(s *stage) {
 	}
 }
 
-// clientLeaves reads one event and goes.
+// clientLeaves reads some events and goes.
 func clientLeaves(s *stage) {
 	name, _ := s.gate("A")
 	res := s.open(call{limit: slow, body: chat(`"stream":true`), fault: "tokens=500; hold=" + name + "; hold-after=200"})

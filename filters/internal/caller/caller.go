@@ -74,25 +74,22 @@ func New(doc *policy.Document) (*Directory, error) {
 // takes does not tell a wrong key from a nearly right one: only hashes are
 // compared.
 func (d *Directory) Find(key string) (Caller, Outcome) {
-	if key == "" {
-		if d.anonymous < 0 {
-			return Caller{}, Missing
+	i := d.anonymous
+	if key != "" {
+		known, ok := d.keys[sha256.Sum256([]byte(key))]
+		if !ok {
+			return Caller{}, Unknown
 		}
-		return d.caller(d.anonymous), Known
+		i = int(known)
 	}
-	i, ok := d.keys[sha256.Sum256([]byte(key))]
-	switch {
-	case !ok:
-		return Caller{}, Unknown
-	case d.subscriptions[i].Disabled:
+	if i < 0 {
+		return Caller{}, Missing
+	}
+	s := &d.subscriptions[i]
+	if s.Disabled {
 		return Caller{}, Disabled
 	}
-	return d.caller(int(i)), Known
-}
-
-func (d *Directory) caller(i int) Caller {
-	s := &d.subscriptions[i]
-	return Caller{Subscription: s.Name, Product: s.Product, models: d.products[s.Product]}
+	return Caller{Subscription: s.Name, Product: s.Product, models: d.products[s.Product]}, Known
 }
 
 // Bearer returns the token of an Authorization header, "" where it is of another

@@ -38,6 +38,7 @@ func TestFind(t *testing.T) {
 		{"a wrong key where anonymous callers may", "guests", "nobody's", "", Unknown},
 		{"no key", "refuse", "", "", Missing},
 		{"no key where anonymous callers may", "guests", "", "guests", Known},
+		{"no key where the anonymous subscription is disabled", "gone", "", "", Disabled},
 		{"a disabled key", "refuse", "c", "", Disabled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

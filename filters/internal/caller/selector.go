@@ -14,7 +14,7 @@ type Facts struct {
 	Caller     Caller
 	API        string
 	Model      string
-	Deployment string // the name in the client's path, "" where it has none
+	Deployment string // the model named in the client's path, "" where it names none
 	Path       string // with its query
 
 	Header func(name string) string

@@ -1,5 +1,9 @@
 package chat
 
+// mostTokens bounds a figure of a usage. No context window comes near it, and a
+// larger one, charged, would lock its caller out for years.
+const mostTokens = 1 << 27
+
 // Usage is what a backend reports to have charged, in tokens.
 type Usage struct {
 	Prompt, Completion int64
@@ -113,7 +117,7 @@ func (a *Answer) end(p place, k kind, at int) *BadRequest {
 		return nil
 	}
 	n, ok := integer(a.value[:a.length])
-	if !ok || n < 0 {
+	if !ok || n < 0 || n > mostTokens {
 		return nil
 	}
 	switch p {

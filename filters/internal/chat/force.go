@@ -27,20 +27,17 @@ func (s Splice) Move(p Span) Span {
 //
 // Where the client sent no stream_options, an opening brace is all that is
 // replaced. Where it did, all that stands before them is copied.
-func (r *Request) ForceUsage(head func(n int) ([]byte, error)) (s Splice, ok bool, err error) {
+func (r *Request) ForceUsage(head func(n int) []byte) (s Splice, ok bool) {
 	if !r.Stream || r.IncludeUsage {
-		return Splice{}, false, nil
+		return Splice{}, false
 	}
 	const member = `"include_usage":true`
 	if r.options == (Span{}) {
 		insert := []byte(`{"stream_options":{` + member + `},`)
-		return Splice{r.top, insert, r.top, len(insert) - r.top}, true, nil
+		return Splice{r.top, insert, r.top, len(insert) - r.top}, true
 	}
 
-	front, err := head(r.options.End)
-	if err != nil {
-		return Splice{}, false, err
-	}
+	front := head(r.options.End)
 	old := front[r.options.Start:]
 	insert := append(make([]byte, 0, len(front)+len(member)+2), front[:r.options.Start]...)
 	switch {
@@ -56,7 +53,7 @@ func (r *Request) ForceUsage(head func(n int) ([]byte, error)) (s Splice, ok boo
 		insert = append(insert, `{`+member+`,`...)
 		insert = append(insert, old[1:]...)
 	}
-	return Splice{r.options.End, insert, r.options.End, len(insert) - r.options.End}, true, nil
+	return Splice{r.options.End, insert, r.options.End, len(insert) - r.options.End}, true
 }
 
 // Front is the empty span behind the body's opening brace, where a member can be

@@ -184,6 +184,7 @@ func (s *stream) recovered(action *Action, answer bool) {
 	}
 	s.broken = true
 	*action = Continue
+	defer func() { _ = recover() }() // of a host that refuses even this
 	Panics.Add(1)
 	Log(Error, fmt.Sprintf("panic: %v", r))
 	if answer {

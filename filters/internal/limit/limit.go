@@ -205,7 +205,7 @@ func (t *Table) reserve(now int64, c Charge) (Held, Verdict) {
 		}
 	}
 	t.counts.Contended++
-	return Held{}, Verdict{Outcome: Contended, Wait: pause}
+	return Held{}, Verdict{Outcome: Contended, Wait: pause, Standing: t.Standing(now, c.Key, c.Limit)}
 }
 
 // Settle corrects a reservation to the tokens used, at the rate it was made at,

@@ -110,7 +110,7 @@ func TestLostSwaps(t *testing.T) {
 	}
 	losses = tries
 	got, v = table.Reserve(0, []Charge{{a, 100, 10}}, held)
-	if want := (Verdict{Outcome: Contended, Wait: time.Millisecond}); v != want || len(got) != 2 {
+	if want := (Verdict{Outcome: Contended, Wait: time.Millisecond, Standing: Standing{40, 36 * time.Second}}); v != want || len(got) != 2 {
 		t.Errorf("64 lost: %+v, %d held, want %+v and 2", v, len(got), want)
 	}
 	losses = tries

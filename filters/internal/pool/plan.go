@@ -1,8 +1,11 @@
 package pool
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tollgate/tollgate/filters/policy"
 )
 
 // Names of the filter state that the two filters and Envoy's router share for one
@@ -160,10 +163,4 @@ func Wait(retryAfterMs, retryAfter string) int64 {
 }
 
 // Retriable reports whether a status makes Envoy try the next backend.
-func Retriable(status int) bool {
-	switch status {
-	case 408, 429, 499, 500, 502, 503, 504:
-		return true
-	}
-	return false
-}
+func Retriable(status int) bool { return slices.Contains(policy.Retriable, status) }
