@@ -51,13 +51,10 @@ type tokenLimit struct {
 
 // newEngine prepares a document that validation has accepted. start spreads the
 // workers' round robins.
-func newEngine(doc *policy.Document, start uint64) (*engine, error) {
+func newEngine(doc *policy.Document, register policy.Register, start uint64) (*engine, error) {
 	e := &engine{maxBody: int(doc.Gateway.MaxBody), apis: slices.Clone(doc.APIs)}
 	slices.SortStableFunc(e.apis, func(a, b policy.API) int { return len(b.Prefix) - len(a.Prefix) })
-	var err error
-	if e.callers, err = caller.New(doc); err != nil {
-		return nil, err
-	}
+	e.callers = caller.New(doc, register)
 	if err := e.addBackends(doc.Backends); err != nil {
 		return nil, err
 	}

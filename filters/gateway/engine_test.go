@@ -31,7 +31,7 @@ func engineOf(t *testing.T, source string) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(doc, 0)
+	e, err := newEngine(doc, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,12 +49,15 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loaded, err := Load(compiled)
+		loaded, register, err := Load(string(compiled))
 		if err != nil {
 			t.Fatalf("%v: %s", err, compiled)
 		}
 		if diff := cmp.Diff(stripped(doc), loaded); diff != "" {
 			t.Fatalf("(-parsed +loaded):\n%s", diff)
+		}
+		if diff := cmp.Diff(byKey(doc.Subscriptions), slices.AppendSeq([]Subscription{}, register.All)); diff != "" {
+			t.Fatalf("(-parsed +register):\n%s", diff)
 		}
 		written, err := json.Marshal(doc)
 		if err != nil {
@@ -81,7 +85,14 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(src))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		doc, err := Load(src)
+		load := func(src []byte) (*Document, error) {
+			doc, register, err := Load(string(src))
+			if err == nil {
+				doc.Subscriptions = slices.Collect(register.All)
+			}
+			return doc, err
+		}
+		doc, err := load(src)
 		if err != nil {
 			return
 		}
@@ -90,7 +101,7 @@ func FuzzLoad(f *testing.F) {
 			if written[i], err = doc.Compile(); err != nil {
 				t.Fatal(err)
 			}
-			if doc, err = Load(written[i]); err != nil {
+			if doc, err = load(written[i]); err != nil {
 				t.Fatalf("%v: %s", err, written[i])
 			}
 		}

@@ -1,9 +1,8 @@
 package policy
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,56 +57,82 @@ func TestLoadRefusesWhatCompileDidNotWrite(t *testing.T) {
 		{"size", `{"gateway":{"maxBody":"8MB"}}`, "want a number of bytes, or one with KiB, MiB or GiB such as 8MiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := Load([]byte(c.src)); err == nil || err.Error() != "compiled document: "+c.want {
+			if _, _, err := Load(c.src); err == nil || err.Error() != "compiled document: "+c.want {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
 }
 
-// Every way Compile can write a subscription is the fast one, and reads the same
-// as the slow one.
-func TestSubscriptionsAreCut(t *testing.T) {
+// Every way Compile can write a subscription is the fast one, and each key finds
+// its own.
+func TestRegister(t *testing.T) {
 	d := large()
-	d.Subscriptions = []Subscription{
-		{Name: "bare"},
-		{Name: "former", Product: "gold", Keys: []Key{{"00"}, {"01"}}, Disabled: true},
-		{Name: "off", Disabled: true},
-		{Name: "one", Keys: []Key{{"02"}}},
-	}
-	compiled, err := d.Compile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cut, rest, ok := cutSubscriptions(string(compiled))
-	if !ok || strings.Contains(rest, "subscriptions") {
-		t.Fatalf("not cut: %s", compiled)
-	}
-	var slow Document
-	if err := json.Unmarshal(compiled, &slow); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(slow.Subscriptions, cut); diff != "" {
-		t.Errorf("(-slow +cut):\n%s", diff)
+	d.Subscriptions = append(d.Subscriptions,
+		Subscription{Name: "bare"},
+		Subscription{Name: "former", Product: "gold", Keys: []Key{{"01"}, {"00"}}, Disabled: true},
+		Subscription{Name: "off", Disabled: true},
+		Subscription{Name: "one", Keys: []Key{{"02"}}},
+	)
+	for _, n := range []int{0, 1, 2, 3, 9_999, 10_000, 10_003} {
+		d := *d
+		d.Subscriptions = d.Subscriptions[n:]
+		compiled, err := d.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, ok := cut(string(compiled)); !ok {
+			t.Fatalf("not cut: %.300s", compiled)
+		}
+		_, register, err := Load(string(compiled))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(byKey(d.Subscriptions), slices.Collect(register.All)); diff != "" {
+			t.Errorf("(-compiled +register):\n%s", diff)
+		}
+		for _, s := range d.Subscriptions {
+			for _, key := range s.Keys {
+				want := s
+				want.Keys = []Key{key}
+				if got, ok := register.Find(key.SHA256); !ok || !cmp.Equal(got, want) {
+					t.Fatalf("%s finds %+v, %v, want %+v", key.SHA256, got, ok, want)
+				}
+			}
+		}
+		for _, nobody := range []string{"", "0", "000", "03", "zz", "fffff"} {
+			if got, ok := register.Find(nobody); ok {
+				t.Errorf("%q finds %+v", nobody, got)
+			}
+		}
 	}
 }
 
 // Another order, white space and escapes load as well.
 func TestLoadOfOtherSpellings(t *testing.T) {
-	want := []Subscription{{Name: "a", Product: "g", Keys: []Key{{"00"}}}}
+	want := []Subscription{{Name: "a", Product: "g", Keys: []Key{{"00"}}}, {Name: "a", Product: "g", Keys: []Key{{"11"}}}}
 	for _, src := range []string{
-		`{"subscriptions":[{"name":"a","product":"g","keys":[{"sha256":"00"}]}],"models":[]}`,
-		`{"models":[],"subscriptions":[{"name":"a","product":"g","keys":[{"sha256":"00"}]}]}`,
-		`{"subscriptions":[{"product":"g","name":"a","keys":[{"sha256":"00"}]}],"models":[]}`,
-		`{"subscriptions": [{"name": "a", "product": "g", "keys": [{"sha256": "00"}]}]}`,
-		`{"subscriptions":[{"name":"\u0061","product":"g","keys":[{"sha256":"00"}]}],"models":[]}`,
+		`{"subscriptions":[{"name":"a","product":"g","keys":[{"sha256":"11"},{"sha256":"00"}]}],"models":[]}`,
+		`{"models":[],"subscriptions":[{"name":"a","product":"g","keys":[{"sha256":"11"},{"sha256":"00"}]}]}`,
+		`{"subscriptions":[{"name":"a","product":"g","keys":[{"sha256":"00"},{"sha256":"11"}]}],"pools":[{"name":"p","members":null}]}`,
+		`{"subscriptions":[{"name":"a","product":"g","keys":[{"sha256":"00"}]},{"name":"a","product":"g","keys":[{"sha256":"11"}]}],"products":[{"name":"g"}]}`,
+		`{"models":[],"subscriptions":[{"product":"g","name":"a","keys":[{"sha256":"00"},{"sha256":"11"}]}]}`,
+		`{"models":[], "subscriptions": [{"name": "a", "product": "g", "keys": [{"sha256": "00"},{"sha256":"11"}]}]}`,
+		`{"models":[],"subscriptions":[{"name":"\u0061","product":"g","keys":[{"sha256":"00"},{"sha256":"11"}]}]}`,
 	} {
-		d, err := Load([]byte(src))
+		d, register, err := Load(src)
 		if err != nil {
 			t.Errorf("%s: %v", src, err)
-		} else if diff := cmp.Diff(want, d.Subscriptions); diff != "" {
+			continue
+		}
+		if diff := cmp.Diff(want, slices.Collect(register.All)); diff != "" || d.Subscriptions != nil {
 			t.Errorf("%s (-want +got):\n%s", src, diff)
 		}
+	}
+	const odd = `{"subscriptions":[{"name":"a\"b"}]}`
+	_, _, err := Load(odd)
+	if want := "compiled document: subscriptions: a name that Parse would refuse"; err == nil || err.Error() != want {
+		t.Errorf("%s: %v, want %s", odd, err, want)
 	}
 }
 
@@ -119,22 +144,9 @@ func TestLoadRefusesEveryTruncation(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range compiled {
-		if _, err := Load(compiled[:n]); err == nil {
+		if _, _, err := Load(string(compiled[:n])); err == nil {
 			t.Fatalf("accepted %s", compiled[:n])
 		}
-	}
-}
-
-// Keys of one subscription are cut off from the next one's, whatever a reader
-// appends.
-func TestLoadedKeysAreSeparate(t *testing.T) {
-	d, err := Load([]byte(`{"subscriptions":[{"name":"a","keys":[{"sha256":"a"}]},{"name":"b","keys":[{"sha256":"b"}]}],"models":[]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = append(d.Subscriptions[0].Keys, Key{"c"})
-	if got := d.Subscriptions[1].Keys[0].SHA256; got != "b" {
-		t.Errorf("got %q, want b", got)
 	}
 }
 
@@ -146,8 +158,26 @@ func BenchmarkLoad(b *testing.B) {
 	b.SetBytes(int64(len(compiled)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Load(compiled); err != nil {
+		if _, _, err := Load(string(compiled)); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	compiled, err := large().Compile()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, register, err := Load(string(compiled))
+	if err != nil {
+		b.Fatal(err)
+	}
+	key := large().Subscriptions[1234].Keys[0].SHA256
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := register.Find(key); !ok {
+			b.Fatal("not found")
 		}
 	}
 }

@@ -4,7 +4,6 @@ package caller
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -38,54 +37,45 @@ const (
 // Directory finds callers by the hash of their key. It reads the document and
 // never changes.
 type Directory struct {
-	subscriptions []policy.Subscription
-	keys          map[[sha256.Size]byte]int32 // to an index of subscriptions
-	products      map[string][]string         // to the models allowed, nil for all
-	anonymous     int                         // an index of subscriptions, -1 refuses
+	register  policy.Register
+	products  map[string][]string  // to the models allowed, nil for all
+	anonymous *policy.Subscription // nil refuses
 }
 
-// New prepares the directory of a validated document.
-func New(doc *policy.Document) (*Directory, error) {
-	d := &Directory{
-		subscriptions: doc.Subscriptions,
-		keys:          make(map[[sha256.Size]byte]int32, len(doc.Subscriptions)),
-		products:      make(map[string][]string, len(doc.Products)),
-		anonymous:     -1,
-	}
+// New prepares the directory of a loaded document.
+func New(doc *policy.Document, register policy.Register) *Directory {
+	d := &Directory{register: register, products: make(map[string][]string, len(doc.Products))}
 	for _, p := range doc.Products {
 		d.products[p.Name] = p.Models
 	}
-	var digest [sha256.Size]byte
-	for i, s := range doc.Subscriptions {
-		for _, k := range s.Keys {
-			if n, err := hex.Decode(digest[:], []byte(k.SHA256)); err != nil || n != len(digest) {
-				return nil, fmt.Errorf("subscription %q: a key that is no sha256", s.Name)
+	if doc.Identity.Anonymous != policy.Refuse {
+		for s := range register.All {
+			if s.Name == doc.Identity.Anonymous {
+				d.anonymous = &s
+				break
 			}
-			d.keys[digest] = int32(i)
-		}
-		if s.Name == doc.Identity.Anonymous {
-			d.anonymous = i
 		}
 	}
-	return d, nil
+	return d
 }
 
 // Find identifies the caller by its key, "" where it sent none. The time it
 // takes does not tell a wrong key from a nearly right one: only hashes are
 // compared.
 func (d *Directory) Find(key string) (Caller, Outcome) {
-	i := d.anonymous
-	if key != "" {
-		known, ok := d.keys[sha256.Sum256([]byte(key))]
-		if !ok {
+	var s policy.Subscription
+	switch {
+	case key != "":
+		digest := sha256.Sum256([]byte(key))
+		var known bool
+		if s, known = d.register.Find(hex.EncodeToString(digest[:])); !known {
 			return Caller{}, Unknown
 		}
-		i = int(known)
-	}
-	if i < 0 {
+	case d.anonymous == nil:
 		return Caller{}, Missing
+	default:
+		s = *d.anonymous
 	}
-	s := &d.subscriptions[i]
 	if s.Disabled {
 		return Caller{}, Disabled
 	}
