@@ -109,8 +109,7 @@ func (r route) action() *routev3.RouteAction {
 		RetryPolicy: &routev3.RetryPolicy{
 			RetryOn:              "connect-failure,refused-stream,reset,retriable-status-codes",
 			RetriableStatusCodes: retriable(),
-			// The gateway filter says x-envoy-max-retries where the order of
-			// backends is longer than one.
+			// The gateway filter says how many in x-envoy-max-retries.
 			NumRetries:    wrapperspb.UInt32(0),
 			PerTryTimeout: durationpb.New(tryTimeout),
 			RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
