@@ -176,11 +176,11 @@ backends: [{name: a, url: %q}, {name: b, url: %q}]`, a.URL, b.URL))
 	if a.sizes[0] != 8<<20 || b.sizes[0] != 8<<20 {
 		t.Errorf("8 MiB: the backends read %d and %d bytes", a.sizes[0], b.sizes[0])
 	}
-	// The filter has a chunk's worth of room to be the one that refuses.
-	if got := p.do(strings.Repeat("x", 9<<20), "x-order", "b"); got.status != 200 {
-		t.Errorf("9 MiB: %d", got.status)
+	// The filter has room to be the one that refuses, and to hold an answer.
+	if got := p.do(strings.Repeat("x", 10<<20), "x-order", "b"); got.status != 200 {
+		t.Errorf("10 MiB: %d", got.status)
 	}
-	if got := p.do(strings.Repeat("x", 9<<20+1), "x-order", "b"); got.status != 413 {
+	if got := p.do(strings.Repeat("x", 10<<20+1), "x-order", "b"); got.status != 413 {
 		t.Errorf("more: %d, want 413", got.status)
 	}
 }

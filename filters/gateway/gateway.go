@@ -25,7 +25,7 @@ import (
 func New(configuration json.RawMessage) (host.Plugin, error) {
 	// The bytes are ours alone, and the register keeps them.
 	text := unsafe.String(unsafe.SliceData(configuration), len(configuration))
-	doc, register, err := policy.Load(policyOf(text))
+	doc, register, err := loader.Load(policyOf(text))
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
@@ -33,13 +33,19 @@ func New(configuration json.RawMessage) (host.Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := host.Shared{}
-	limits, err := limit.New(store, limit.Seed(store, rand.Uint64()), limit.Groups)
-	if err != nil {
+	p := &plugin{engine: e}
+	if latest != nil {
+		p.limits = latest.limits // one table for all configurations
+	} else if p.limits, err = newTable(); err != nil {
 		return nil, err
 	}
-	latest = &plugin{engine: e, limits: limits}
-	return latest, nil
+	latest = p
+	return p, nil
+}
+
+func newTable() (*limit.Table, error) {
+	store := host.Shared{}
+	return limit.New(store, limit.Seed(store, rand.Uint64()), limit.Groups)
 }
 
 // policyOf returns the member "policy". It stands last, and what stands last in a
@@ -51,6 +57,9 @@ func policyOf(configuration string) string {
 	}
 	return gjson.Get(configuration, "policy").Raw
 }
+
+// loader has read all configurations of this VM.
+var loader policy.Loader
 
 // latest is the configuration that this VM took last. A vm_id belongs to one
 // document: its limits share one table too.

@@ -181,3 +181,51 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 }
+
+// One document after another, with everything changed that can be, loads as it
+// would alone.
+func TestLoaderForgetsNothing(t *testing.T) {
+	small := func() *Document {
+		d := large()
+		d.Subscriptions, d.Backends, d.Pools, d.Models = d.Subscriptions[:2], d.Backends[:2], d.Pools[:2], d.Models[:2]
+		return d
+	}
+	var l Loader
+	for _, c := range []struct {
+		name   string
+		change func(*Document)
+	}{
+		{"the first", func(*Document) {}},
+		{"the same", func(*Document) {}},
+		{"a limit", func(d *Document) { d.Limits.Tokens[0].TokensPerMinute.Default = 5 }},
+		{"another estimate", func(d *Document) { d.Limits.Tokens[0].Estimate = Off }},
+		{"two limits", func(d *Document) { d.Limits.Tokens = append(d.Limits.Tokens, TokenLimit{Name: "second"}) }},
+		{"none", func(d *Document) { d.Limits.Tokens = nil }},
+		{"a subscription less", func(d *Document) { d.Subscriptions = d.Subscriptions[:1] }},
+		{"no subscription", func(d *Document) { d.Subscriptions = nil }},
+		{"a backend and a limit", func(d *Document) { d.Backends[0].URL = "http://other"; d.Limits.Tokens[0].Name = "other" }},
+		{"a model less", func(d *Document) { d.Models = d.Models[:1] }},
+		{"the first again", func(*Document) {}},
+	} {
+		d := small()
+		c.change(d)
+		compiled, err := d.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, register, err := l.Load(string(compiled))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		want, alone, err := Load(string(compiled))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || register != alone {
+			t.Errorf("%s (-alone +after the others):\n%s", c.name, diff)
+		}
+	}
+	if _, _, err := l.Load(`{"limits":{"tokens":1}}`); err == nil {
+		t.Error("accepted a number for a list")
+	}
+}
