@@ -22,10 +22,6 @@ A request; see consumed-tokens and remaining-tokens in the answer:
 
   %s
 
-The limit is 1000 tokens a minute. Ask for 100, and soon it is 429 with retry-after:
-
-  for i in 1 2 3 4 5 6; do %s; done; echo
-
 As Azure OpenAI:
 
   %s
@@ -34,14 +30,19 @@ As a stream:
 
   %s
 
+The limit is 1000 tokens a minute. Ask for 100, and soon it is 429 with retry-after
+(-i shows it); what is used up is used up for the other requests too:
+
+  for i in 1 2 3 4 5 6; do %s; done; echo
+
 The document is %s. Change its limit and save: it is in force at once.
 
 `,
 		addr, b.name,
 		curl("-i", openai, body),
-		statuses,
 		curl("-i", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", body),
 		curl("-N", openai, stream),
+		statuses,
 		document,
 	)
 }
