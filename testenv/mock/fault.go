@@ -21,8 +21,8 @@ const FaultHeader = "x-mock-fault"
 // Fault is what a backend does other than answer at once, in full and well
 // formed. Its zero value is no fault. Faults combine.
 type Fault struct {
-	// Status answers with this error, 400 to 599, in the surface's own form.
-	// Word: the number, e.g. 429.
+	// Status answers with this error, 400 to 599, in the surface's own form, or
+	// with this redirect, 300 to 399, to another host. Word: the number, e.g. 429.
 	Status int
 	// RetryAfter is the header of that name, sent as it is written.
 	// Word: retry-after=…
@@ -154,8 +154,8 @@ func (f *Fault) set(key, value string) (err error) {
 		f.Bytes, err = positive(value)
 	default:
 		f.Status, err = strconv.Atoi(key)
-		if err != nil || f.Status < 400 || f.Status > 599 {
-			err = fmt.Errorf("want a status from 400 to 599 or a word of mock.Fault")
+		if err != nil || f.Status < 300 || f.Status > 599 {
+			err = fmt.Errorf("want a status from 300 to 599 or a word of mock.Fault")
 		}
 	}
 	return err
@@ -214,6 +214,9 @@ func (f Fault) header() http.Header {
 	h := http.Header{}
 	if f.RetryAfter != "" {
 		h.Set("Retry-After", f.RetryAfter)
+	}
+	if f.Status >= 300 && f.Status < 400 {
+		h.Set("Location", "https://elsewhere.example/")
 	}
 	if f.RetryAfterMs != "" {
 		h.Set("Retry-After-Ms", f.RetryAfterMs)

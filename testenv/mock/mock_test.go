@@ -250,7 +250,7 @@ func TestRefusals(t *testing.T) {
 		"many choices":    {azure, `{` + message + `,"n":129}`, "api-key", "secret", 400, `{"error":{"code":"400","message":"Invalid 'n': integer above maximum value. Expected a value <= 128, but got 129 instead."}}`},
 		"stream options":  {azure, `{` + message + `,"stream_options":{}}`, "api-key", "secret", 400, `{"error":{"code":"400","message":"The 'stream_options' parameter is only allowed when 'stream' is enabled."}}`},
 		"mistyped":        {azure, `{` + message + `,"stream":"yes"}`, "api-key", "secret", 400, `{"error":{"code":"400","message":"Invalid type for 'stream'."}}`},
-		"no such fault":   {azure, hello, FaultHeader, "explode", 400, `{"error":{"code":"400","message":"fault \"explode\": want a status from 400 to 599 or a word of mock.Fault"}}`},
+		"no such fault":   {azure, hello, FaultHeader, "explode", 400, `{"error":{"code":"400","message":"fault \"explode\": want a status from 300 to 599 or a word of mock.Fault"}}`},
 		"a fault's bound": {azure, hello, FaultHeader, "cut=0", 400, `{"error":{"code":"400","message":"fault \"cut=0\": want a number above 0, got \"0\""}}`},
 	}
 	for name, tt := range tests {

@@ -54,6 +54,8 @@ var tries = []scenario{
 	{"404 is not tried again", []step{call{fault: "A: 404", status: 404, reached: []string{"A"}, backendsOwn: true}}},
 	{"409 is not tried again", []step{call{fault: "A: 409", status: 409, reached: []string{"A"}, backendsOwn: true}}},
 
+	{"a redirect is no answer", []step{call{fault: "A: 307", status: 503, reached: []string{"A"}, want: map[string]string{"location": ""}}}},
+
 	{"all failed", []step{
 		call{
 			fault:  "A: 429; retry-after=70, B: 429; retry-after-ms=4500, C: 503; retry-after=30",

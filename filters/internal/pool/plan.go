@@ -86,9 +86,11 @@ func Read(plan string, n int) (s Step, ok bool) {
 	line, after, _ := strings.Cut(rest, "\n")
 	s.Backend, line, _ = strings.Cut(line, "\t")
 	s.Authority, line, _ = strings.Cut(line, "\t")
-	s.Path, s.Model, ok = strings.Cut(line, "\t")
+	if s.Path, s.Model, ok = strings.Cut(line, "\t"); !ok {
+		return Step{}, false
+	}
 	s.Next, _, _ = strings.Cut(after, "\t")
-	return s, ok
+	return s, true
 }
 
 func number(s string) int {

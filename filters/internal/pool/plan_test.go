@@ -2,6 +2,7 @@ package pool
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -65,11 +66,31 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// Any plan is read as it was written, and any text is read without harm.
 func FuzzRead(f *testing.F) {
-	f.Add("5\t1\t2\na\tb\tc\td", 0)
-	f.Fuzz(func(t *testing.T, plan string, n int) {
-		if s, ok := Read(plan, n%16); !ok && s.Next != "" && s.Path != "" {
+	f.Add("5\t1\t2\na\tb\tc\td", 1, "backend", "host:1", "/v1/chat/completions?x=y", `"model"`)
+	f.Add("\n\t0\n0", 0, "", "", "", "")
+	f.Fuzz(func(t *testing.T, text string, n int, backend, authority, path, model string) {
+		if s, ok := Read(text, n&15); !ok && s != (Step{}) {
 			t.Errorf("no try, yet %+v", s)
+		}
+		plan := Plan{Length: n & 0xffff, End: n & 0xff}
+		for range n&3 + 1 {
+			plan.Tries = append(plan.Tries, Try{backend, authority, path, model})
+		}
+		for _, value := range []string{backend, authority, path, model} {
+			if strings.ContainsAny(value, "\t\n") {
+				return // no value of a plan has them
+			}
+		}
+		written := string(plan.Append(nil))
+		for i, want := range plan.Tries {
+			if s, ok := Read(written, i); !ok || s.Try != want || s.Length != plan.Length || s.End != plan.End {
+				t.Errorf("try %d of %q is %+v, %v", i, written, s, ok)
+			}
+		}
+		if s, ok := Read(written, len(plan.Tries)); ok {
+			t.Errorf("one try more: %+v", s)
 		}
 	})
 }
