@@ -77,13 +77,8 @@ func (s *stream) refuseLimit(l *tokenLimit, v limit.Verdict) host.Action {
 	headers := [][2]string{
 		{l.Headers.Consumed, "0"},
 		{l.Headers.Remaining, strconv.FormatInt(v.Standing.Remaining, 10)},
-		{"x-ratelimit-limit-tokens", strconv.FormatInt(rate, 10)},
-		{"x-ratelimit-remaining-tokens", strconv.FormatInt(v.Standing.Remaining, 10)},
-		{"x-ratelimit-reset-tokens", reset(v.Standing.Reset)},
 	}
-	if clamped := s.account.clamped; len(clamped) > 0 {
-		headers = append(headers, [2]string{clampedHeader, strings.Join(clamped, ", ")})
-	}
+	headers = append(headers, s.account.rateHeaders(rate, v.Standing)...)
 	if v.Outcome == limit.Never {
 		// A client that waits and tries again would do so for ever.
 		headers = append(headers, [2]string{"x-should-retry", "false"})
@@ -141,13 +136,23 @@ func (s *stream) writeHeaders() {
 			host.SetResponseHeader(names.Remaining, strconv.FormatInt(left, 10))
 		}
 	}
-	// What OpenAI's own clients read, in its own notation.
-	host.SetResponseHeader("x-ratelimit-limit-tokens", strconv.FormatInt(a.rates[tightest], 10))
-	host.SetResponseHeader("x-ratelimit-remaining-tokens", strconv.FormatInt(a.standing[tightest].Remaining, 10))
-	host.SetResponseHeader("x-ratelimit-reset-tokens", reset(a.standing[tightest].Reset))
-	if len(a.clamped) > 0 {
-		host.SetResponseHeader(clampedHeader, strings.Join(a.clamped, ", "))
+	for _, h := range a.rateHeaders(a.rates[tightest], a.standing[tightest]) {
+		host.SetResponseHeader(h[0], h[1])
 	}
+}
+
+// rateHeaders tell of one limit what OpenAI's own clients read, in its notation,
+// and mark a rate that was clamped.
+func (a *account) rateHeaders(rate int64, standing limit.Standing) [][2]string {
+	headers := [][2]string{
+		{"x-ratelimit-limit-tokens", strconv.FormatInt(rate, 10)},
+		{"x-ratelimit-remaining-tokens", strconv.FormatInt(standing.Remaining, 10)},
+		{"x-ratelimit-reset-tokens", reset(standing.Reset)},
+	}
+	if len(a.clamped) > 0 {
+		headers = append(headers, [2]string{clampedHeader, strings.Join(a.clamped, ", ")})
+	}
+	return headers
 }
 
 // tells reports whether limit i is the tightest of those that share its header.

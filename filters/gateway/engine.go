@@ -66,7 +66,6 @@ func newEngine(doc *policy.Document, register policy.Register, start uint64) (*e
 		if err != nil {
 			return nil, fmt.Errorf("limit %q: %w", l.Name, err)
 		}
-		l.TokensPerMinute.Header = strings.ToLower(l.TokensPerMinute.Header)
 		e.limits = append(e.limits, tokenLimit{TokenLimit: l, selectors: selectors})
 	}
 	return e, nil

@@ -110,27 +110,9 @@ func SetProperty(name, value string) { check("set property", setProperty(name, v
 // the connection and the trusted hops of X-Forwarded-For.
 func SourceAddress() string { return getProperty("source\x00address") }
 
-// Level is the severity of a log line.
-type Level uint8
-
-// The severities in use.
-const (
-	Info Level = iota
-	Warn
-	Error
-)
-
-// Log writes one line to Envoy's log. It never holds a prompt or a key.
-func Log(level Level, message string) {
-	switch level {
-	case Info:
-		proxywasm.LogInfo(message)
-	case Warn:
-		proxywasm.LogWarn(message)
-	default:
-		proxywasm.LogError(message)
-	}
-}
+// Complain writes a line to Envoy's log, as an error. It never holds a prompt or a
+// key.
+func Complain(message string) { proxywasm.LogError(message) }
 
 // check panics on a host call that can only fail by a mistake of ours; the
 // stream's guard answers it.

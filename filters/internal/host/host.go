@@ -71,12 +71,12 @@ type plugin struct {
 func (p *plugin) OnPluginStart(int) (status types.OnPluginStartStatus) {
 	defer func() {
 		if r := recover(); r != nil {
-			Log(Error, fmt.Sprintf("configuration: panic: %v", r))
+			Complain(fmt.Sprintf("configuration: panic: %v", r))
 			status = types.OnPluginStartStatusFailed
 		}
 	}()
 	if err := p.start(); err != nil {
-		Log(Error, "configuration: "+err.Error())
+		Complain("configuration: " + err.Error())
 		return types.OnPluginStartStatusFailed
 	}
 	return types.OnPluginStartStatusOK
@@ -186,7 +186,7 @@ func (s *stream) recovered(action *Action, answer bool) {
 	*action = Continue
 	defer func() { _ = recover() }() // of a host that refuses even this
 	Panics.Add(1)
-	Log(Error, fmt.Sprintf("panic: %v", r))
+	Complain(fmt.Sprintf("panic: %v", r))
 	if answer {
 		// Understood by clients of either dialect.
 		body := []byte(`{"error":{"message":"internal error of the gateway","type":"server_error","param":null,"code":"internal_error"}}`)
